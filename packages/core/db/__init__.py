@@ -1,0 +1,1 @@
+"""PostgreSQL: tables, tenant-bound sessions, shared queries and migrations."""

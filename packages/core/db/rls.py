@@ -1,0 +1,25 @@
+"""Row-level security as migrations set it up: two roles that own nothing, and a policy for each on every tenant table."""
+
+from collections.abc import Iterator
+
+from packages.core.db.session import APP_ROLE, SYSTEM_ROLE
+
+
+def create_roles() -> Iterator[str]:
+    """SQL that makes both roles if absent and lets the migrating login use them."""
+    for role in (APP_ROLE, SYSTEM_ROLE):
+        yield (
+            f"DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN "
+            f"CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS; END IF; "
+            f"EXECUTE format('GRANT {role} TO %I', current_user); END $$"
+        )
+        yield f"GRANT USAGE ON SCHEMA public TO {role}"
+
+
+def protect(table: str, tenant_column: str = "tenant_id") -> Iterator[str]:
+    """SQL that shows a table's rows to their own tenant, and to the loops that serve all tenants."""
+    own = f"{tenant_column} = NULLIF(current_setting('parley.tenant_id', true), '')::uuid"
+    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {APP_ROLE}, {SYSTEM_ROLE}"
+    yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
+    yield f"CREATE POLICY own_tenant ON {table} TO {APP_ROLE} USING ({own}) WITH CHECK ({own})"
+    yield f"CREATE POLICY every_tenant ON {table} TO {SYSTEM_ROLE} USING (true) WITH CHECK (true)"

@@ -1,0 +1,80 @@
+"""Connections to PostgreSQL: a session is bound to one tenant, or says that it crosses tenants.
+
+Row-level security does the rest. Services run as `parley_app`, which sees only rows of the tenant named in
+`parley.tenant_id`; the loops that serve all tenants run as `parley_system`. Neither owns the tables.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+APP_ROLE = "parley_app"
+SYSTEM_ROLE = "parley_system"
+
+_BIND_TENANT = text("SELECT set_config('parley.tenant_id', :tenant_id, true)")
+
+
+class Database:
+    """Two pools to one database: tenant-bound sessions, and sessions across tenants."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, name: str = "parley") -> None:
+        self._app = _engine(url, APP_ROLE, pool_size, name)
+        self._system = _engine(url, SYSTEM_ROLE, pool_size, name)
+
+    @asynccontextmanager
+    async def tenant(self, tenant_id: UUID | str) -> AsyncIterator[AsyncSession]:
+        """One transaction that sees one tenant. Commits at the end of the block, rolls back on an exception."""
+        async with AsyncSession(self._app, expire_on_commit=False) as session:
+            await session.execute(_BIND_TENANT, {"tenant_id": str(tenant_id)})
+            yield session
+            await session.commit()
+
+    @asynccontextmanager
+    async def across_tenants(self) -> AsyncIterator[AsyncSession]:
+        """One transaction that sees every tenant: for the loops, log-in and platform administration only."""
+        async with AsyncSession(self._system, expire_on_commit=False) as session:
+            yield session
+            await session.commit()
+
+    async def ping(self) -> None:
+        """Raise unless the database answers."""
+        async with self._system.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close both pools."""
+        await self._app.dispose()
+        await self._system.dispose()
+
+
+def async_url(url: str) -> URL:
+    """The URL with asyncpg as its driver, whatever flavour of PostgreSQL URL was given."""
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+def _engine(url: str, role: str, pool_size: int, name: str) -> AsyncEngine:
+    return create_async_engine(
+        async_url(url),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=10,
+        pool_pre_ping=False,
+        pool_recycle=1800,
+        json_serializer=_dumps,
+        json_deserializer=msgspec.json.decode,
+        connect_args={
+            "timeout": 5,
+            "command_timeout": 30,
+            "server_settings": {"role": role, "application_name": f"{name}:{role}", "jit": "off"},
+        },
+    )
+
+
+def _dumps(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,14 @@
+"""One file per aggregate. Importing this package registers all tables, as migrations need."""
+
+from packages.core.db.tables import (
+    accounts,
+    brands,
+    channels,
+    conversations,
+    customers,
+    deliveries,
+    knowledge,
+    ledger,
+)
+
+__all__ = ["accounts", "brands", "channels", "conversations", "customers", "deliveries", "knowledge", "ledger"]

