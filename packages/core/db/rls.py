@@ -1,18 +1,23 @@
-"""Row-level security as migrations set it up: two roles that own nothing, and a policy for each on every tenant table."""
+"""Row-level security as migrations set it up: two roles that own nothing, and policies on every tenant table."""
 
 from collections.abc import Iterator
 
 from packages.core.db.session import APP_ROLE, SYSTEM_ROLE
 
+_CREATE_ROLE = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'the_role') THEN
+        CREATE ROLE the_role NOLOGIN NOSUPERUSER NOBYPASSRLS;
+    END IF;
+    EXECUTE format('GRANT the_role TO %I', current_user);
+END $$
+"""
+
 
 def create_roles() -> Iterator[str]:
     """SQL that makes both roles if absent and lets the migrating login use them."""
     for role in (APP_ROLE, SYSTEM_ROLE):
-        yield (
-            f"DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN "
-            f"CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS; END IF; "
-            f"EXECUTE format('GRANT {role} TO %I', current_user); END $$"
-        )
+        yield _CREATE_ROLE.replace("the_role", role)
         yield f"GRANT USAGE ON SCHEMA public TO {role}"
 
 

@@ -25,12 +25,17 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10, name: str = "parley") -> None:
         self._app = _engine(url, APP_ROLE, pool_size, name)
+        self._app_snapshot = self._app.execution_options(isolation_level="REPEATABLE READ")
         self._system = _engine(url, SYSTEM_ROLE, pool_size, name)
 
     @asynccontextmanager
-    async def tenant(self, tenant_id: UUID | str) -> AsyncIterator[AsyncSession]:
-        """One transaction that sees one tenant. Commits at the end of the block, rolls back on an exception."""
-        async with AsyncSession(self._app, expire_on_commit=False) as session:
+    async def tenant(self, tenant_id: UUID | str, *, snapshot: bool = False) -> AsyncIterator[AsyncSession]:
+        """One transaction that sees one tenant. Commits at the end of the block, rolls back on an exception.
+
+        With `snapshot` every statement in it sees the same state of the database (REPEATABLE READ).
+        """
+        engine = self._app_snapshot if snapshot else self._app
+        async with AsyncSession(engine, expire_on_commit=False) as session:
             await session.execute(_BIND_TENANT, {"tenant_id": str(tenant_id)})
             yield session
             await session.commit()

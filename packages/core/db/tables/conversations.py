@@ -28,6 +28,7 @@ class Conversation(TenantRow, table=True):
         Index("ix_conversation_tenant_id_last_message_at", "tenant_id", text("last_message_at DESC")),
         Index("ix_conversation_brand_id_last_message_at", "brand_id", text("last_message_at DESC")),
         Index("ix_conversation_customer_id", "customer_id"),
+        Index("ix_conversation_offered", "offered_until", postgresql_where=text("owner = 'offered'")),
     )
 
     brand_id: UUID = Field(foreign_key="brand.id", ondelete="CASCADE")

@@ -14,8 +14,8 @@ class Delivery(TenantRow, table=True):
     """The sending of one message. `id` is the message's id; `seq` its place in the conversation.
 
     published (to be claimed by a sender) → sending → sent, or failed, or void (no longer true: a newer customer message
-    or a person came first), or retry. Whatever is unsettled at `next_attempt_at` goes onto the stream again: a claim that
-    was lost, a retry that is due, a sender that died in the middle (`in_doubt` counts those).
+    or a person came first), or retry. Whatever is unsettled at `next_attempt_at` goes onto the stream again: a
+    claim that was lost, a retry that is due, a sender that died in the middle (`in_doubt` counts those).
     """
 
     __table_args__ = (
@@ -45,6 +45,7 @@ class Delivery(TenantRow, table=True):
     epoch: int | None = Field(default=None, sa_type=BigInteger)
     payload: dict[str, object] = json_field()
     state: str = Field(default="published", max_length=12)
+    publishes: int = 1
     attempts: int = 0
     in_doubt: int = 0
     next_attempt_at: datetime = time_field()

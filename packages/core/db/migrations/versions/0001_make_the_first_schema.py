@@ -302,6 +302,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_conversation_customer_id", "conversation", ["customer_id"], unique=False)
     op.create_index(
+        "ix_conversation_offered",
+        "conversation",
+        ["offered_until"],
+        unique=False,
+        postgresql_where=sa.text("owner = 'offered'"),
+    )
+    op.create_index(
         "ix_conversation_tenant_id_last_message_at",
         "conversation",
         ["tenant_id", sa.literal_column("last_message_at DESC")],
@@ -484,6 +491,7 @@ def upgrade() -> None:
         sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=12), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("publishes", sa.Integer(), nullable=False),
         sa.Column("in_doubt", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("claim_token", sa.Uuid(), nullable=True),
@@ -680,6 +688,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("status = 'open'"),
     )
     op.drop_index("ix_conversation_tenant_id_last_message_at", table_name="conversation")
+    op.drop_index("ix_conversation_offered", table_name="conversation", postgresql_where=sa.text("owner = 'offered'"))
     op.drop_index("ix_conversation_customer_id", table_name="conversation")
     op.drop_index("ix_conversation_brand_id_last_message_at", table_name="conversation")
     op.drop_table("conversation")

@@ -1,0 +1,1 @@
+"""Queries that two or more services need."""

@@ -1,0 +1,317 @@
+"""The life of a message to a customer, from its commit to the platform's last word.
+
+PostgreSQL is the truth and the stream only carries (docs/adr/0003): a sender claims in the database before it sends
+and settles there afterwards, and whatever is unsettled when its `next_attempt_at` comes goes onto the stream again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from packages.core.db.base import new_id
+from packages.core.domain.conversations import Owner
+from packages.core.domain.messages import DeliveryStatus, OutboundResponse
+
+UNSETTLED = "('published', 'sending', 'retry')"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A message that is about to be committed. `epoch` is set for the bot's words alone: those can become void."""
+
+    tenant_id: UUID
+    brand_id: UUID
+    conversation_id: UUID
+    channel_config_id: UUID
+    recipient: str
+    author: str
+    text: str
+    id: UUID = field(default_factory=new_id)
+    author_id: UUID | None = None
+    epoch: int | None = None
+    citations: Sequence[dict[str, Any]] = ()
+    context: Sequence[dict[str, Any]] = ()
+    trace: dict[str, Any] | None = None
+    reply_to: str | None = None
+    traceparent: str | None = None
+
+    def response(self) -> OutboundResponse:
+        """What goes onto the stream."""
+        return OutboundResponse(
+            message_id=str(self.id),
+            tenant_id=str(self.tenant_id),
+            brand_id=str(self.brand_id),
+            conversation_id=str(self.conversation_id),
+            channel_config_id=str(self.channel_config_id),
+            recipient=self.recipient,
+            author=self.author,
+            text=self.text,
+            citations=tuple(self.citations),
+            reply_to=self.reply_to,
+            traceparent=self.traceparent,
+        )
+
+
+_QUEUE = text("""
+WITH message AS (
+    INSERT INTO message_log (id, tenant_id, conversation_id, direction, author, author_id, kind, text, content,
+                             status, citations, context, trace, sent_at, created_at)
+    VALUES (:id, :tenant_id, :conversation_id, 'outbound', :author, :author_id, 'text', :text, '{}', 'queued',
+            CAST(:citations AS jsonb), CAST(:context AS jsonb), CAST(:trace AS jsonb), now(), now())
+    RETURNING seq
+), touched AS (
+    UPDATE conversation SET last_message_at = now() WHERE id = :conversation_id
+)
+INSERT INTO delivery (id, tenant_id, conversation_id, channel_config_id, seq, epoch, payload, state, publishes,
+                      attempts, in_doubt, next_attempt_at, created_at)
+SELECT :id, :tenant_id, :conversation_id, :channel_config_id, seq, :epoch, CAST(:payload AS jsonb), 'published', 1,
+       0, 0, now() + make_interval(secs => :republish_seconds), now()
+FROM message
+""")
+
+
+async def queue(session: AsyncSession, draft: Draft, *, republish_seconds: float) -> OutboundResponse:
+    """Log a message and put it into the outbox. After the commit, publish what this returns.
+
+    If that publishing is lost, the sweep (`take_due`) makes up for it after `republish_seconds`.
+    """
+    response = draft.response()
+    await session.execute(
+        _QUEUE,
+        {
+            "id": draft.id,
+            "tenant_id": draft.tenant_id,
+            "conversation_id": draft.conversation_id,
+            "channel_config_id": draft.channel_config_id,
+            "author": draft.author,
+            "author_id": draft.author_id,
+            "text": draft.text,
+            "citations": _json(draft.citations),
+            "context": _json(draft.context),
+            "trace": _json(draft.trace),
+            "epoch": draft.epoch,
+            "payload": _json(response),
+            "republish_seconds": republish_seconds,
+        },
+    )
+    return response
+
+
+_TAKE_DUE = text(f"""
+UPDATE delivery SET
+    state = 'published',
+    in_doubt = in_doubt + (state = 'sending')::int,
+    publishes = publishes + 1,
+    next_attempt_at = now() + make_interval(secs => LEAST(300, :republish_seconds * power(2, LEAST(publishes, 6))))
+WHERE id IN (
+    SELECT id FROM delivery WHERE state IN {UNSETTLED} AND next_attempt_at <= now()
+    ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED
+)
+RETURNING payload, seq
+""")  # noqa: S608 - the constant above
+
+
+async def take_due(session: AsyncSession, *, republish_seconds: float, limit: int = 500) -> list[OutboundResponse]:
+    """Messages to publish again: nobody claimed them, their retry is due, or their sender died. In their order."""
+    rows = (await session.execute(_TAKE_DUE, {"republish_seconds": republish_seconds, "limit": limit})).all()
+    return [msgspec.convert(row.payload, OutboundResponse) for row in sorted(rows, key=lambda row: row.seq)]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message that this sender alone may send now. `attempts` counts this one; `in_doubt` repeats may be doubles."""
+
+    response: OutboundResponse
+    attempts: int
+    in_doubt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What became of a batch of claims. `blocked` wait for an earlier message of their conversation."""
+
+    claimed: list[Claimed]
+    voided: list[OutboundResponse]
+    blocked: list[OutboundResponse]
+
+
+_CLAIMABLE = text(f"""
+SELECT d.id, d.payload, d.attempts, d.in_doubt, d.channel_config_id, d.conversation_id,
+       d.epoch IS NOT NULL AND (d.epoch <> c.epoch OR c.owner = '{Owner.HUMAN}') AS is_void,
+       EXISTS (SELECT 1 FROM delivery e WHERE e.conversation_id = d.conversation_id AND e.seq < d.seq
+               AND e.state IN {UNSETTLED}) AS is_blocked
+FROM delivery d JOIN conversation c ON c.id = d.conversation_id
+WHERE d.id = ANY(:ids) AND d.state = 'published'
+ORDER BY d.seq
+FOR UPDATE OF d SKIP LOCKED
+""")  # noqa: S608 - constants
+
+_CLAIM = text("""
+UPDATE delivery d SET state = 'sending', claim_token = :token, attempts = attempts + 1,
+       next_attempt_at = now() + make_interval(secs => r.hold)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:holds AS float8[])) AS r(id, hold) WHERE d.id = r.id
+""")
+
+
+async def claim(session: AsyncSession, ids: Sequence[UUID], token: UUID, hold: Callable[[str], float]) -> Claims:
+    """Decide, for each message, whether it may be sent now, and by whom.
+
+    Args:
+        ids: messages as they came off the stream; those already settled or claimed are silently left out.
+        token: names the claiming process.
+        hold: seconds, by channel config id, after which a claim that was not settled counts as in doubt.
+    """
+    rows = (await session.execute(_CLAIMABLE, {"ids": list(ids)})).all()
+    claims = Claims([], [], [])
+    first_of: set[UUID] = set()
+    for row in rows:
+        response = msgspec.convert(row.payload, OutboundResponse)
+        if row.is_void:
+            claims.voided.append(response)
+        elif row.is_blocked or row.conversation_id in first_of:
+            claims.blocked.append(response)
+        else:
+            first_of.add(row.conversation_id)
+            claims.claimed.append(Claimed(response, row.attempts + 1, row.in_doubt))
+    if claims.voided:
+        await _void(session, [UUID(response.message_id) for response in claims.voided])
+    if claims.claimed:
+        await session.execute(
+            _CLAIM,
+            {
+                "ids": [UUID(item.response.message_id) for item in claims.claimed],
+                "holds": [float(hold(item.response.channel_config_id)) for item in claims.claimed],
+                "token": token,
+            },
+        )
+    return claims
+
+
+_VOID = text(f"""
+WITH voided AS (
+    UPDATE delivery SET state = 'void', settled_at = now() WHERE id = ANY(:ids) RETURNING id, tenant_id, conversation_id
+), logged AS (
+    UPDATE message_log m SET status = '{DeliveryStatus.VOID}' FROM voided v WHERE m.id = v.id
+), unanswered AS (
+    UPDATE message_log m SET answered_by = NULL FROM voided v WHERE m.answered_by = v.id RETURNING m.id
+), reopened AS (
+    UPDATE inbound_ledger l SET state = 'received' FROM unanswered u WHERE l.message_id = u.id
+)
+INSERT INTO pending_turn (id, tenant_id, conversation_id, due_at, first_at, attempts, voided, created_at)
+SELECT gen_random_uuid(), v.tenant_id, v.conversation_id, now(), now(), 0, 1, now()
+FROM (SELECT DISTINCT tenant_id, conversation_id FROM voided) v JOIN conversation c ON c.id = v.conversation_id
+WHERE c.owner <> '{Owner.HUMAN}'
+ON CONFLICT (conversation_id) DO NOTHING
+""")  # noqa: S608 - constants
+
+
+async def _void(session: AsyncSession, ids: list[UUID]) -> None:
+    """Take replies back that a newer message or a person overtook; what they answered waits for a turn again."""
+    await session.execute(_VOID, {"ids": ids})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How a claimed send ended. `delay` is in seconds until the next attempt of a retry or an in-doubt send."""
+
+    message_id: str
+    state: str
+    external_id: str | None = None
+    error: dict[str, Any] | None = None
+    delay: float = 0.0
+
+
+_SETTLE = text("""
+WITH r AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+        AS r(message_id uuid, state text, external_id text, error jsonb, delay float8)
+), settled AS (
+    UPDATE delivery d SET
+        state = r.state,
+        external_id = COALESCE(r.external_id, d.external_id),
+        error = r.error,
+        next_attempt_at = now() + make_interval(secs => r.delay),
+        settled_at = CASE WHEN r.state IN ('sent', 'failed') THEN now() END
+    FROM r WHERE d.id = r.message_id AND d.claim_token = :token AND d.state IN ('sending', 'published')
+    RETURNING d.id, d.state, d.external_id, d.error
+)
+UPDATE message_log m SET
+    status = CASE WHEN s.state IN ('sent', 'failed') AND m.status = 'queued' THEN s.state ELSE m.status END,
+    external_id = COALESCE(s.external_id, m.external_id),
+    error = s.error
+FROM settled s WHERE m.id = s.id
+RETURNING m.id
+""")
+
+
+async def settle(session: AsyncSession, token: UUID, settlements: Sequence[Settlement]) -> set[str]:
+    """Record how sends ended; returns the ids that were still this process's to settle."""
+    rows = await session.execute(_SETTLE, {"token": token, "rows": _json(settlements)})
+    return {str(row.id) for row in rows}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformStatus:
+    """A status as the platform reported it, for the message it names by our id or by its own."""
+
+    channel_config_id: str
+    external_id: str
+    status: DeliveryStatus
+    message_id: str | None = None
+    at: datetime | None = None
+    error: dict[str, Any] | None = None
+
+
+_APPLY_STATUSES = text(f"""
+WITH r AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+        AS r(channel_config_id uuid, external_id text, status text, message_id uuid, error jsonb)
+), found AS (
+    SELECT d.id, r.* FROM r JOIN delivery d ON d.id = r.message_id AND d.channel_config_id = r.channel_config_id
+    UNION ALL
+    SELECT d.id, r.* FROM r JOIN delivery d
+        ON d.channel_config_id = r.channel_config_id AND d.external_id = r.external_id
+    WHERE r.message_id IS NULL
+), settled AS (
+    UPDATE delivery d SET
+        state = CASE WHEN f.status = 'failed' THEN 'failed' WHEN d.state IN {UNSETTLED} THEN 'sent' ELSE d.state END,
+        external_id = COALESCE(d.external_id, f.external_id),
+        error = CASE WHEN f.status = 'failed' THEN f.error ELSE d.error END,
+        settled_at = COALESCE(d.settled_at, now())
+    FROM found f WHERE d.id = f.id AND (d.state IN {UNSETTLED} OR f.status = 'failed')
+), logged AS (
+    UPDATE message_log m SET
+        status = f.status,
+        external_id = COALESCE(m.external_id, f.external_id),
+        error = CASE WHEN f.status = 'failed' THEN f.error ELSE NULL END
+    FROM found f
+    WHERE m.id = f.id AND array_position(CAST(:ranks AS text[]), m.status::text)
+                        < array_position(CAST(:ranks AS text[]), f.status)
+)
+SELECT channel_config_id, external_id, id FROM found
+""")  # noqa: S608 - constants
+
+_RANKED = [str(status) for status in sorted(DeliveryStatus, key=lambda status: status.rank)]
+
+
+async def apply_statuses(session: AsyncSession, statuses: Sequence[PlatformStatus]) -> dict[tuple[str, str], UUID]:
+    """Raise messages to what the platforms say of them; never lower one. Settles sends that were in doubt.
+
+    Args:
+        statuses: at most one per message, its highest.
+
+    Returns:
+        The message ids found, by channel config id and the platform's message id.
+    """
+    rows = await session.execute(_APPLY_STATUSES, {"rows": _json(statuses), "ranks": _RANKED})
+    return {(str(row.channel_config_id), row.external_id): row.id for row in rows}
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,388 @@
+"""Chunks, postings and vectors in PostgreSQL: what the vector stores read and write, inside a tenant's session.
+
+Every statement names the brand; row-level security adds the tenant. A posting row with the empty term stands for the
+source itself: its `positions` are the number of its chunks and of its terms, so that a brand's totals are one sum.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import ARRAY, REAL, Boolean, Integer, SmallInteger, Text, TextClause, Uuid, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from packages.core.db.base import new_id
+from packages.core.errors import NotFound
+
+TOTALS = ""
+_MOST = 32_767
+EF_SEARCH = 100
+INDEXED_DIMENSIONS = 384
+"""Vectors of this length have an HNSW index in the schema."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRow:
+    """A chunk to write. `terms` are its search terms, repeated as often as they stand there."""
+
+    text: str
+    headings: tuple[str, ...]
+    page: int | None
+    kind: str
+    token_count: int
+    content_hash: str
+    terms: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose rows are written."""
+
+    tenant_id: UUID
+    brand_id: UUID
+    source_id: UUID
+
+
+def _sql(statement: str, **types: Any) -> TextClause:
+    return text(statement).bindparams(*(bindparam(name, type_=kind) for name, kind in types.items()))
+
+
+_LOCK_SOURCE = text("SELECT 1 FROM knowledge_source WHERE id = :source_id AND brand_id = :brand_id FOR UPDATE")
+_DELETE_SOURCE = text(
+    "WITH vectors AS (DELETE FROM knowledge_vector WHERE source_id = :source_id AND brand_id = :brand_id), "
+    "postings AS (DELETE FROM knowledge_posting WHERE source_id = :source_id AND brand_id = :brand_id) "
+    "DELETE FROM knowledge_chunk WHERE source_id = :source_id AND brand_id = :brand_id"
+)
+_DELETE_BRAND = text(
+    "WITH vectors AS (DELETE FROM knowledge_vector WHERE brand_id = :brand_id), "
+    "postings AS (DELETE FROM knowledge_posting WHERE brand_id = :brand_id) "
+    "DELETE FROM knowledge_chunk WHERE brand_id = :brand_id"
+)
+_INSERT_CHUNKS = _sql(
+    "INSERT INTO knowledge_chunk (id, created_at, tenant_id, brand_id, source_id, source_version, position, text, "
+    "headings, page, kind, token_count, content_hash, extra) "
+    "SELECT c.id, now(), :tenant_id, :brand_id, :source_id, :version, c.ordinal - 1, c.text, "
+    "ARRAY(SELECT jsonb_array_elements_text(c.headings::jsonb)), c.page, c.kind, c.token_count, c.content_hash, '{}' "
+    "FROM unnest(:ids, :texts, :headings, :pages, :kinds, :token_counts, :hashes) "
+    "WITH ORDINALITY AS c(id, text, headings, page, kind, token_count, content_hash, ordinal)",
+    tenant_id=Uuid(),
+    brand_id=Uuid(),
+    source_id=Uuid(),
+    version=Integer(),
+    ids=ARRAY(Uuid()),
+    texts=ARRAY(Text()),
+    headings=ARRAY(Text()),
+    pages=ARRAY(Integer()),
+    kinds=ARRAY(Text()),
+    token_counts=ARRAY(Integer()),
+    hashes=ARRAY(Text()),
+)
+# The arrays of all terms come end to end; each term's run begins at `start` (counted from 1) and is `count` long.
+_INSERT_POSTINGS = _sql(
+    "INSERT INTO knowledge_posting (id, created_at, tenant_id, brand_id, source_id, term, positions, frequencies, "
+    "lengths) SELECT p.id, now(), :tenant_id, :brand_id, :source_id, p.term, "
+    "(CAST(:positions AS integer[]))[p.start : p.start + p.count - 1], "
+    "(CAST(:frequencies AS smallint[]))[p.start : p.start + p.count - 1], "
+    "(CAST(:lengths AS smallint[]))[p.start : p.start + p.count - 1] "
+    "FROM unnest(:ids, :terms, :starts, :counts) AS p(id, term, start, count)",
+    tenant_id=Uuid(),
+    brand_id=Uuid(),
+    source_id=Uuid(),
+    ids=ARRAY(Uuid()),
+    terms=ARRAY(Text()),
+    starts=ARRAY(Integer()),
+    counts=ARRAY(Integer()),
+    positions=ARRAY(Integer()),
+    frequencies=ARRAY(SmallInteger()),
+    lengths=ARRAY(SmallInteger()),
+)
+_INSERT_VECTORS = _sql(
+    "INSERT INTO knowledge_vector (id, created_at, tenant_id, brand_id, source_id, embedder, embedding) "
+    "SELECT v.id, now(), :tenant_id, :brand_id, :source_id, :embedder, "
+    "(CAST(:values AS real[]))[(v.ordinal - 1) * :dimensions + 1 : v.ordinal * :dimensions]::vector "
+    "FROM unnest(:ids) WITH ORDINALITY AS v(id, ordinal)",
+    tenant_id=Uuid(),
+    brand_id=Uuid(),
+    source_id=Uuid(),
+    embedder=Text(),
+    ids=ARRAY(Uuid()),
+    values=ARRAY(REAL()),
+    dimensions=Integer(),
+)
+_STATISTICS = text(
+    "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', :ef_search, true), "
+    "coalesce(sum(positions[1]), 0), coalesce(sum(positions[2]), 0) "
+    "FROM knowledge_posting WHERE brand_id = :brand_id AND term = ''"
+)
+_POSTINGS = _sql(
+    "SELECT source_id, term, positions, frequencies, lengths FROM knowledge_posting "
+    "WHERE brand_id = :brand_id AND term = ANY(:terms)",
+    brand_id=Uuid(),
+    terms=ARRAY(Text()),
+)
+_NEAREST = (
+    "SELECT v.id, c.source_id, c.position FROM (SELECT v.id, {distance} AS distance FROM knowledge_vector v "
+    "WHERE v.brand_id = :brand_id AND v.embedder = :embedder {filters} ORDER BY {distance} LIMIT :limit) v "
+    "JOIN knowledge_chunk c ON c.id = v.id ORDER BY v.distance, v.id"
+)
+_EXACT = "v.embedding <=> CAST(:vector AS vector)"
+_INDEXED = f"(v.embedding::vector({INDEXED_DIMENSIONS})) <=> CAST(:vector AS vector({INDEXED_DIMENSIONS}))"
+_LOAD = _sql(
+    "SELECT c.id, c.source_id, c.source_version, c.position, s.title, c.text, c.headings, c.page, c.kind, "
+    "1 - (v.embedding <=> CAST(:vector AS vector)) AS cosine "
+    "FROM (SELECT * FROM unnest(:sources, :positions)) AS wanted(source_id, position) "
+    "JOIN knowledge_chunk c ON c.source_id = wanted.source_id AND c.position = wanted.position "
+    "JOIN knowledge_source s ON s.id = c.source_id "
+    "LEFT JOIN knowledge_vector v ON v.id = c.id AND v.embedder = :embedder "
+    "WHERE c.brand_id = :brand_id",
+    brand_id=Uuid(),
+    sources=ARRAY(Uuid()),
+    positions=ARRAY(Integer()),
+    vector=Text(),
+    embedder=Text(),
+)
+_PLACES = _sql(
+    "SELECT id, source_id, position FROM knowledge_chunk WHERE id = ANY(:ids) AND brand_id = :brand_id",
+    ids=ARRAY(Uuid()),
+    brand_id=Uuid(),
+)
+_VECTORS = text(
+    "SELECT c.content_hash, v.embedding::text FROM knowledge_vector v JOIN knowledge_chunk c ON c.id = v.id "
+    "WHERE v.source_id = :source_id AND v.brand_id = :brand_id AND v.embedder = :embedder"
+)
+
+_STATE = text(
+    "SELECT b.knowledge_version, count(s.id), coalesce(sum(s.chunk_count), 0)::int FROM brand b "
+    "LEFT JOIN knowledge_source s ON s.brand_id = b.id WHERE b.id = :brand_id GROUP BY b.id"
+)
+_STALE = text(
+    "SELECT id FROM knowledge_source WHERE brand_id = :brand_id AND indexed_hash IS NOT NULL "
+    "AND indexed_hash NOT LIKE :suffix ORDER BY id"
+)
+_MATCHING = _sql(
+    "SELECT id FROM knowledge_source WHERE brand_id = :brand_id AND tags @> :tags "
+    "AND (:any OR language = ANY(:languages))",
+    brand_id=Uuid(),
+    tags=ARRAY(Text()),
+    languages=ARRAY(Text()),
+    any=Boolean(),
+)
+_BUMP = text(
+    "UPDATE brand SET knowledge_version = knowledge_version + 1 WHERE id = :brand_id RETURNING knowledge_version"
+)
+
+
+async def lock_source(session: AsyncSession, brand_id: UUID, source_id: UUID) -> None:
+    """Hold the source until the transaction ends, so that two writers of it queue up.
+
+    Raises:
+        NotFound: the brand has no such source.
+    """
+    if (await session.execute(_LOCK_SOURCE, {"source_id": source_id, "brand_id": brand_id})).first() is None:
+        raise NotFound("There is no knowledge source with this id.")
+
+
+async def delete_source_chunks(session: AsyncSession, brand_id: UUID, source_id: UUID) -> None:
+    """Remove a source's chunks, postings and vectors; the source itself stays."""
+    await session.execute(_DELETE_SOURCE, {"source_id": source_id, "brand_id": brand_id})
+
+
+async def delete_brand_chunks(session: AsyncSession, brand_id: UUID) -> None:
+    """Remove all chunks, postings and vectors of a brand."""
+    await session.execute(_DELETE_BRAND, {"brand_id": brand_id})
+
+
+async def insert_chunks(session: AsyncSession, owner: Owner, version: int, rows: Sequence[ChunkRow]) -> list[UUID]:
+    """Write a source's chunks and postings; returns the chunks' ids in order."""
+    ids = [new_id() for _ in rows]
+    await session.execute(
+        _INSERT_CHUNKS,
+        {
+            **_owner(owner),
+            "version": version,
+            "ids": ids,
+            "texts": [row.text for row in rows],
+            "headings": [_json_list(row.headings) for row in rows],
+            "pages": [row.page for row in rows],
+            "kinds": [row.kind for row in rows],
+            "token_counts": [row.token_count for row in rows],
+            "hashes": [row.content_hash for row in rows],
+        },
+    )
+    await session.execute(_INSERT_POSTINGS, {**_owner(owner), **_postings(rows)})
+    return ids
+
+
+async def insert_vectors(
+    session: AsyncSession, owner: Owner, ids: Sequence[UUID], values: Sequence[float], dimensions: int, embedder: str
+) -> None:
+    """Write the vectors of chunks; `values` are all vectors end to end."""
+    await session.execute(
+        _INSERT_VECTORS,
+        {**_owner(owner), "ids": list(ids), "values": values, "dimensions": dimensions, "embedder": embedder},
+    )
+
+
+async def corpus_statistics(session: AsyncSession, brand_id: UUID) -> tuple[int, int]:
+    """Number of chunks and of terms in a brand. Also sets how this transaction searches the vector index."""
+    row = (await session.execute(_STATISTICS, {"brand_id": brand_id, "ef_search": str(EF_SEARCH)})).one()
+    return int(row[2]), int(row[3])
+
+
+async def postings(
+    session: AsyncSession, brand_id: UUID, terms: Sequence[str]
+) -> list[tuple[UUID, str, list[int], list[int], list[int]]]:
+    """Where these terms stand: source, term, and parallel lists of positions, frequencies and chunk lengths."""
+    if not terms:
+        return []
+    rows = (await session.execute(_POSTINGS, {"brand_id": brand_id, "terms": list(terms)})).all()
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+
+
+async def nearest(
+    session: AsyncSession,
+    brand_id: UUID,
+    vector: Sequence[float],
+    limit: int,
+    *,
+    embedder: str,
+    source_ids: Sequence[UUID] | None,
+    exact: bool,
+) -> list[tuple[UUID, int]]:
+    """Places (source, position) of the nearest chunks, nearest first.
+
+    An exact search reads the brand's own rows through an index on the brand; the other one goes through HNSW, whose
+    iterative scan keeps looking until the brand has given enough. Call `corpus_statistics` first in the transaction.
+    """
+    by_index = not exact and len(vector) == INDEXED_DIMENSIONS
+    filters = f"AND vector_dims(v.embedding) = {INDEXED_DIMENSIONS}" if by_index else ""
+    values: dict[str, object] = {
+        "brand_id": brand_id,
+        "embedder": embedder,
+        "vector": literal(vector),
+        "limit": limit,
+    }
+    types: dict[str, Any] = {"brand_id": Uuid(), "embedder": Text(), "vector": Text(), "limit": Integer()}
+    if source_ids is not None:
+        filters += " AND v.source_id = ANY(:source_ids)"
+        values["source_ids"], types["source_ids"] = list(source_ids), ARRAY(Uuid())
+    statement = _sql(_NEAREST.format(distance=_INDEXED if by_index else _EXACT, filters=filters), **types)
+    return [(row[1], row[2]) for row in (await session.execute(statement, values)).all()]
+
+
+async def load(
+    session: AsyncSession,
+    brand_id: UUID,
+    places: Sequence[tuple[UUID, int]],
+    *,
+    vector: Sequence[float],
+    embedder: str,
+) -> list[Any]:
+    """Chunks with their source's title and their cosine to `vector` (None where they have no such vector)."""
+    if not places:
+        return []
+    found = await session.execute(
+        _LOAD,
+        {
+            "brand_id": brand_id,
+            "sources": [source for source, _ in places],
+            "positions": [position for _, position in places],
+            "vector": literal(vector),
+            "embedder": embedder,
+        },
+    )
+    return list(found.all())
+
+
+async def places(session: AsyncSession, brand_id: UUID, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, int]]:
+    """Where the chunks with these ids stand; ids that are gone are left out."""
+    found = await session.execute(_PLACES, {"ids": list(ids), "brand_id": brand_id})
+    return {row[0]: (row[1], row[2]) for row in found.all()}
+
+
+async def vectors_of_source(
+    session: AsyncSession, brand_id: UUID, source_id: UUID, embedder: str
+) -> list[tuple[str, str]]:
+    """Content hash and vector (as text) of each chunk of a source."""
+    found = await session.execute(_VECTORS, {"source_id": source_id, "brand_id": brand_id, "embedder": embedder})
+    return [(row[0], row[1]) for row in found.all()]
+
+
+def literal(vector: Sequence[float]) -> str:
+    """A vector as pgvector reads it from text."""
+    return "[" + ",".join(map(str, vector)) + "]"
+
+
+def _owner(owner: Owner) -> dict[str, object]:
+    return {"tenant_id": owner.tenant_id, "brand_id": owner.brand_id, "source_id": owner.source_id}
+
+
+def _json_list(values: Sequence[str]) -> str:
+    return msgspec.json.encode(values).decode()
+
+
+def _postings(rows: Sequence[ChunkRow]) -> dict[str, object]:
+    """The arrays of `_INSERT_POSTINGS`: the source's own row first, then one run per term."""
+    places: dict[str, list[tuple[int, int, int]]] = {}
+    for position, row in enumerate(rows):
+        for term, frequency in Counter(row.terms).items():
+            places.setdefault(term, []).append((position, min(frequency, _MOST), min(len(row.terms), _MOST)))
+    positions = [len(rows), sum(len(row.terms) for row in rows)]
+    frequencies, lengths = [0, 0], [0, 0]
+    starts, counts = [1], [2]
+    for found in places.values():
+        starts.append(len(positions) + 1)
+        counts.append(len(found))
+        positions += [place for place, _, _ in found]
+        frequencies += [frequency for _, frequency, _ in found]
+        lengths += [length for _, _, length in found]
+    return {
+        "ids": [new_id() for _ in starts],
+        "terms": [TOTALS, *places],
+        "starts": starts,
+        "counts": counts,
+        "positions": positions,
+        "frequencies": frequencies,
+        "lengths": lengths,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrandState:
+    """What a brand's knowledge amounts to. `stale_sources` hold chunks that another embedder indexed."""
+
+    version: int
+    sources: int
+    chunks: int
+    stale_sources: tuple[UUID, ...]
+
+
+async def brand_state(session: AsyncSession, brand_id: UUID, embedder: str) -> BrandState:
+    """The brand's knowledge version and what it holds.
+
+    Raises:
+        NotFound: the tenant has no such brand.
+    """
+    row = (await session.execute(_STATE, {"brand_id": brand_id})).first()
+    if row is None:
+        raise NotFound("There is no brand with this id.")
+    stale = await session.execute(_STALE, {"brand_id": brand_id, "suffix": f"%|{embedder}"})
+    return BrandState(version=row[0], sources=row[1], chunks=row[2], stale_sources=tuple(item[0] for item in stale))
+
+
+async def matching_sources(
+    session: AsyncSession, brand_id: UUID, tags: Sequence[str], languages: Sequence[str]
+) -> list[UUID]:
+    """Sources that bear all of the tags, in one of the languages (any, if none is named)."""
+    found = await session.execute(
+        _MATCHING, {"brand_id": brand_id, "tags": list(tags), "languages": list(languages), "any": not languages}
+    )
+    return [row[0] for row in found]
+
+
+async def bump_version(session: AsyncSession, brand_id: UUID) -> int:
+    """Count a change of the brand's knowledge; every cache of it goes by this number."""
+    return int((await session.execute(_BUMP, {"brand_id": brand_id})).scalar_one())

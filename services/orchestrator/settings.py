@@ -1,0 +1,21 @@
+"""Settings of the orchestrator alone."""
+
+from pydantic import Field
+
+from packages.core.config import Settings
+
+
+class OrchestratorSettings(Settings):
+    """What the API needs beside the shared settings."""
+
+    access_token_minutes: int = Field(30, ge=1, description="life of an access token")
+    refresh_token_days: int = Field(30, ge=1, description="life of a refresh token")
+    login_attempts: int = Field(10, ge=1, description="log-ins with one e-mail from one address in five minutes")
+    upload_max_bytes: int = Field(25 * 1024 * 1024, ge=1, description="largest knowledge file, in bytes")
+    upload_max_files: int = Field(20, ge=1, description="most files of one upload")
+    cors_origins: list[str] = Field(
+        default_factory=list, description="JSON list of origins whose pages may call the API (default: none)"
+    )
+    live_heartbeat_seconds: float = Field(15.0, gt=0, description="pause between signs of life on GET /v1/stream")
+    gateway_timeout_seconds: float = Field(3.0, gt=0, description="longest wait for the gateway's channel catalogue")
+    shutdown_seconds: float = Field(10.0, gt=0, description="time that loops get to finish what they hold")
