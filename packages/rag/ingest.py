@@ -1,0 +1,181 @@
+"""One document into a brand's knowledge: parse, chunk, embed, store. Nothing is done twice for the same content."""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+
+from packages.core.db.base import now
+from packages.core.db.repositories import knowledge as rows
+from packages.core.db.tables.knowledge import KnowledgeSource
+from packages.core.domain.knowledge import SourceStatus
+from packages.core.errors import NotFound
+from packages.rag.chunking import ChunkingOptions, chunk_document
+from packages.rag.documents import Chunk, Document, Scope, UnreadableDocument
+from packages.rag.embeddings import Vectors
+from packages.rag.lexical import base_language, detect_language
+from packages.rag.retrieval import Knowledge
+from packages.rag.sandbox import DEFAULT_LIMITS, ParseLimits, parse_sandboxed
+
+PARSERS_VERSION = 1
+"""Counted up when parsers read the same bytes differently, so that sources are read again."""
+
+EMBED_BATCH = 64
+
+Progress = Callable[[str, int, int], Awaitable[None]]
+"""Called with stage (parse, chunk, embed, store), steps done and steps in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A document's bytes, and what its sender said of it."""
+
+    data: bytes
+    media_type: str
+    title: str
+    filename: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingested:
+    """What became of a document. `embedded` counts the texts that the embedder saw; `unchanged` means no work."""
+
+    version: int
+    chunk_count: int
+    embedded: int = 0
+    unchanged: bool = False
+    language: str | None = None
+
+
+async def ingest_document(
+    knowledge: Knowledge,
+    scope: Scope,
+    source_id: UUID,
+    upload: Upload,
+    *,
+    progress: Progress | None = None,
+    options: ChunkingOptions | None = None,
+    limits: ParseLimits = DEFAULT_LIMITS,
+) -> Ingested:
+    """Index a document in the place of what its source held before.
+
+    One transaction replaces the chunks, marks the source ready and counts up the brand's knowledge version; until it
+    commits, readers see the old state. The caller sets `processing` before and `failed` after an error.
+
+    Raises:
+        UnreadableDocument: with the reason for the admin.
+        NotFound: the source was deleted meanwhile.
+        Unavailable: the embedding provider is away; try again later.
+    """
+    options = options or ChunkingOptions()
+    report = progress or _silent
+    fingerprint = _fingerprint(knowledge, upload, options)
+    unchanged = await _finish_unchanged(knowledge, scope, source_id, fingerprint)
+    if unchanged is not None:
+        return unchanged
+    await report("parse", 0, 1)
+    document = await parse_sandboxed(upload.data, media_type=upload.media_type, filename=upload.filename, limits=limits)
+    await report("chunk", 0, 1)
+    language = _language(upload, document)
+    chunks = chunk_document(
+        document,
+        count_tokens=knowledge.embedder.count_tokens,
+        title=upload.title or document.title or "",
+        language=language,
+        options=options,
+        embedder_limit=knowledge.embedder.max_tokens,
+    )
+    if not chunks:
+        raise UnreadableDocument("This document contains no text. Upload one with text in it.", code="empty")
+    vectors, embedded = await _embed(knowledge, scope, source_id, chunks, report)
+    await report("store", 0, 1)
+    version = await _store(knowledge, scope, source_id, chunks, vectors, fingerprint, language)
+    await report("store", 1, 1)
+    return Ingested(version=version, chunk_count=len(chunks), embedded=embedded, language=language)
+
+
+async def _silent(_stage: str, _done: int, _total: int) -> None:
+    return
+
+
+def _fingerprint(knowledge: Knowledge, upload: Upload, options: ChunkingOptions) -> str:
+    """What the index of a source depends on; ends with the embedder's name, by which stale sources are found."""
+    said = [upload.media_type, upload.filename, upload.title, upload.language, PARSERS_VERSION, options.fingerprint]
+    digest = hashlib.sha256(json.dumps(said).encode() + hashlib.sha256(upload.data).digest()).hexdigest()
+    return f"{digest}|{knowledge.embedder.name}"
+
+
+def _language(upload: Upload, document: Document) -> str | None:
+    named = upload.language or document.language
+    if named:
+        return base_language(named)
+    return detect_language("\n".join(block.text for block in document.blocks[:50]))
+
+
+async def _finish_unchanged(knowledge: Knowledge, scope: Scope, source_id: UUID, fingerprint: str) -> Ingested | None:
+    async with knowledge.database.tenant(scope.tenant_id) as session:
+        source = await session.get(KnowledgeSource, source_id)
+        if source is None or source.brand_id != scope.brand_id:
+            raise NotFound("There is no knowledge source with this id.")
+        if source.indexed_hash != fingerprint:
+            return None
+        _mark_ready(source)
+        return Ingested(
+            version=source.version, chunk_count=source.chunk_count, unchanged=True, language=source.language
+        )
+
+
+async def _embed(
+    knowledge: Knowledge, scope: Scope, source_id: UUID, chunks: Sequence[Chunk], report: Progress
+) -> tuple[Vectors, int]:
+    """Vectors of all chunks; those whose text stood in the source before keep theirs."""
+    known = await knowledge.store.vectors_of(scope, source_id, embedder=knowledge.embedder.name)
+    vectors = np.zeros((len(chunks), knowledge.embedder.dimensions), dtype=np.float32)
+    missing = [row for row, chunk in enumerate(chunks) if chunk.content_hash not in known]
+    for row, chunk in enumerate(chunks):
+        if chunk.content_hash in known:
+            vectors[row] = known[chunk.content_hash]
+    await report("embed", len(chunks) - len(missing), len(chunks))
+    for start in range(0, len(missing), EMBED_BATCH):
+        batch = missing[start : start + EMBED_BATCH]
+        vectors[batch] = await knowledge.embedder.embed([chunks[row].indexed_text for row in batch])
+        await report("embed", len(chunks) - len(missing) + start + len(batch), len(chunks))
+    return vectors, len(missing)
+
+
+async def _store(
+    knowledge: Knowledge,
+    scope: Scope,
+    source_id: UUID,
+    chunks: Sequence[Chunk],
+    vectors: Vectors,
+    fingerprint: str,
+    language: str | None,
+) -> int:
+    async with knowledge.database.tenant(scope.tenant_id) as session:
+        await rows.lock_source(session, scope.brand_id, source_id)
+        source = await session.get_one(KnowledgeSource, source_id)
+        source.version += 1
+        await knowledge.store.replace_source(
+            scope, source_id, source.version, chunks, vectors, embedder=knowledge.embedder.name, session=session
+        )
+        source.indexed_hash = fingerprint
+        source.chunk_count = len(chunks)
+        source.language = language
+        _mark_ready(source)
+        await rows.bump_version(session, scope.brand_id)
+        version = source.version
+    await knowledge.store.settle(scope, source_id)
+    return version
+
+
+def _mark_ready(source: KnowledgeSource) -> None:
+    source.status = SourceStatus.READY
+    source.stage = None
+    source.progress = 1.0
+    source.error = None
+    source.updated_at = now()

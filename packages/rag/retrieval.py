@@ -1,0 +1,176 @@
+"""A question to ranked chunks with citations: dense and lexical search side by side, fused by reciprocal ranks.
+
+The one code path for search, answers and conversations.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from cachetools import TTLCache
+
+from packages.core.db.repositories import knowledge as rows
+from packages.core.db.session import Database
+from packages.rag.documents import Candidate, Filters, Hit, Scope
+from packages.rag.embeddings import Embedder, Vectors
+from packages.rag.lexical import query_terms
+from packages.rag.vector_store import VectorStore
+
+RRF_K = 60
+"""The constant of Cormack, Clarke & Büttcher (2009); it keeps one list's first rank from deciding alone."""
+
+CANDIDATES = 50
+LONGEST_QUESTION = 4000
+CACHED_QUESTIONS = 10_000
+CACHE_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """What retrieval and ingestion need; built once per process and shared."""
+
+    database: Database
+    store: VectorStore
+    embedder: Embedder
+    questions: TTLCache[tuple[UUID, str, str], Vectors] = field(
+        default_factory=lambda: TTLCache(maxsize=CACHED_QUESTIONS, ttl=CACHE_SECONDS)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchFilters:
+    """What a tenant narrows a search to: sources that bear all of `tags`, in one of `languages`, or named by id."""
+
+    source_ids: frozenset[UUID] | None = None
+    tags: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrandKnowledge:
+    """The state of a brand's knowledge. `stale_sources` were indexed by another embedder and wait for theirs."""
+
+    version: int
+    sources: int
+    chunks: int
+    stale_sources: tuple[UUID, ...]
+
+
+async def initialize_brand_knowledge(knowledge: Knowledge, scope: Scope) -> BrandKnowledge:
+    """Make sure that the brand can be indexed and searched with the present embedder. Harmless to repeat.
+
+    Raises:
+        NotFound: the tenant has no such brand.
+    """
+    await knowledge.store.initialize(knowledge.embedder.dimensions, knowledge.embedder.name)
+    async with knowledge.database.tenant(scope.tenant_id, snapshot=True) as session:
+        state = await rows.brand_state(session, scope.brand_id, knowledge.embedder.name)
+    return BrandKnowledge(
+        version=state.version, sources=state.sources, chunks=state.chunks, stale_sources=state.stale_sources
+    )
+
+
+async def retrieve_context(
+    knowledge: Knowledge,
+    scope: Scope,
+    question: str,
+    *,
+    limit: int = 8,
+    filters: SearchFilters | None = None,
+    language: str | None = None,
+) -> list[Hit]:
+    """The chunks that most likely answer the question, best first.
+
+    Args:
+        knowledge: store and embedder.
+        scope: whose knowledge.
+        question: in the customer's words; only its first 4,000 characters count.
+        limit: most hits to return.
+        filters: narrows the sources.
+        language: of the question, if known; else its words tell.
+
+    Returns:
+        At most `limit` hits; none if the question has no words or the brand has no knowledge.
+
+    Raises:
+        Unavailable: the embedding provider is away.
+    """
+    question = " ".join(question.split())[:LONGEST_QUESTION]
+    terms = query_terms(question, language)
+    if not terms or limit < 1:
+        return []
+    narrowed = await _resolve(knowledge.database, scope, filters)
+    vector = await embed_question(knowledge, scope, question)
+    candidates = await knowledge.store.search(
+        scope,
+        vector,
+        terms,
+        max(CANDIDATES, limit),
+        embedder=knowledge.embedder.name,
+        filters=narrowed,
+    )
+    return fuse(candidates, max(CANDIDATES, limit))[:limit]
+
+
+async def embed_question(knowledge: Knowledge, scope: Scope, question: str) -> Vectors:
+    """The question's vector, shape (dimensions,); remembered per tenant, because customers ask alike."""
+    key = (scope.tenant_id, knowledge.embedder.name, question)
+    found = knowledge.questions.get(key)
+    if found is None:
+        found = (await knowledge.embedder.embed([question]))[0]
+        knowledge.questions[key] = found
+    return found
+
+
+def fuse(candidates: Sequence[Candidate], depth: int) -> list[Hit]:
+    """Rank by the sum of 1 / (60 + rank) over both lists, each read down to `depth`; scaled so that 1 is the most."""
+    scores: dict[UUID, float] = {}
+    for ranking in (_by_dense(candidates), _by_bm25(candidates)):
+        for rank, item in enumerate(ranking[:depth], start=1):
+            scores[item.chunk.id] = scores.get(item.chunk.id, 0.0) + 1 / (RRF_K + rank)
+    most = 2 / (RRF_K + 1)
+    ranked = sorted(
+        (item for item in candidates if item.chunk.id in scores),
+        key=lambda item: (-scores[item.chunk.id], -item.coverage, item.chunk.source_id, item.chunk.position),
+    )
+    return [_hit(item, scores[item.chunk.id] / most) for item in ranked]
+
+
+def _by_dense(candidates: Sequence[Candidate]) -> list[Candidate]:
+    known = [item for item in candidates if item.dense is not None]
+    return sorted(known, key=lambda item: (-(item.dense or 0.0), item.chunk.id))
+
+
+def _by_bm25(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return sorted((item for item in candidates if item.bm25 > 0), key=lambda item: (-item.bm25, item.chunk.id))
+
+
+def _hit(item: Candidate, score: float) -> Hit:
+    chunk = item.chunk
+    return Hit(
+        chunk_id=chunk.id,
+        source_id=chunk.source_id,
+        source_version=chunk.source_version,
+        position=chunk.position,
+        title=chunk.title,
+        text=chunk.text,
+        headings=chunk.headings,
+        page=chunk.page,
+        kind=chunk.kind,
+        score=score,
+        dense=item.dense,
+        bm25=item.bm25,
+        coverage=item.coverage,
+    )
+
+
+async def _resolve(database: Database, scope: Scope, filters: SearchFilters | None) -> Filters:
+    """Tags and languages are the sources' own: they become a set of sources, so that no store must know them."""
+    if filters is None:
+        return Filters()
+    if not filters.tags and not filters.languages:
+        return Filters(source_ids=filters.source_ids)
+    async with database.tenant(scope.tenant_id) as session:
+        found = await rows.matching_sources(session, scope.brand_id, filters.tags, filters.languages)
+    chosen = frozenset(found)
+    return Filters(source_ids=chosen if filters.source_ids is None else chosen & filters.source_ids)

@@ -1,0 +1,117 @@
+"""Parse a foreign file in a process of its own, limited in time, memory and output: a hostile file ends there."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from packages.rag.documents import Document, UnreadableDocument
+
+MB = 1024 * 1024
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParseLimits:
+    """What one document may cost before it is refused."""
+
+    cpu_seconds: int = 60
+    wall_seconds: float = 90.0
+    memory_bytes: int = 2048 * MB
+    input_bytes: int = 100 * MB
+    output_bytes: int = 100 * MB
+
+
+DEFAULT_LIMITS = ParseLimits()
+
+
+async def parse_sandboxed(
+    data: bytes, *, media_type: str, filename: str | None = None, limits: ParseLimits = DEFAULT_LIMITS
+) -> Document:
+    """The document, parsed elsewhere.
+
+    Raises:
+        UnreadableDocument: it cannot be read, or not within the limits; says which.
+    """
+    if len(data) > limits.input_bytes:
+        raise UnreadableDocument(
+            f"This file has {len(data) // MB} MB; at most {limits.input_bytes // MB} MB can be read. "
+            "Split it and upload the parts.",
+            code="too_large",
+        )
+    with tempfile.TemporaryDirectory(prefix="parley-parse-") as folder:
+        await asyncio.to_thread((Path(folder) / "input").write_bytes, data)
+        status = await _run(Path(folder), media_type, filename, limits)
+        return await asyncio.to_thread(_answer, Path(folder), status, limits)
+
+
+async def _run(folder: Path, media_type: str, filename: str | None, limits: ParseLimits) -> int | None:
+    """Exit status of the parsing process; None if it ran out of wall time."""
+    request = {
+        "folder": str(folder),
+        "media_type": media_type,
+        "filename": filename,
+        "memory_bytes": limits.memory_bytes,
+        "cpu_seconds": limits.cpu_seconds,
+        "output_bytes": limits.output_bytes,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "packages.rag.parse_file",
+        json.dumps(request),
+        cwd=Path(__file__).parents[2],
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "TMPDIR": str(folder)},
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(limits.wall_seconds):
+            _, errors = await process.communicate()
+    except TimeoutError:
+        return None
+    finally:
+        await _end(process)
+    if process.returncode:
+        log.warning("parsing process failed", status=process.returncode, stderr=errors.decode(errors="replace")[-2000:])
+    return process.returncode
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill what is left of the process and of all that it started."""
+    with contextlib.suppress(ProcessLookupError):  # The whole group is gone already: the ordinary case.
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def _answer(folder: Path, status: int | None, limits: ParseLimits) -> Document:
+    if status is None or status == -signal.SIGXCPU or (status == -signal.SIGKILL):
+        raise UnreadableDocument(
+            f"Reading this file took longer than {limits.cpu_seconds} s and was stopped. "
+            "Split it into smaller files, or save it again as a simpler one.",
+            code="too_complex",
+        )
+    if not (folder / "output").exists():
+        raise UnreadableDocument(
+            "Reading this file broke the parser, so it is probably damaged. Save it again and upload the copy.",
+            code="corrupt",
+        )
+    answer = json.loads((folder / "output").read_text())
+    if "document" in answer:
+        return Document.from_dict(answer["document"])
+    if answer["code"] == "too_complex":
+        raise UnreadableDocument(
+            f"Reading this file needs more than {limits.memory_bytes // MB} MB of memory. "
+            "Split it into smaller files, or save it again as a simpler one.",
+            code="too_complex",
+        )
+    raise UnreadableDocument(answer["error"], code=answer["code"])
