@@ -5,6 +5,7 @@ Both listen on 127.0.0.1 only, with passwords. Nothing here is used when their U
 
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
@@ -20,9 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
+
+from services.local.parent_death import die_with_parent
 
 UNPRIVILEGED = "nobody"
 SHARED_HOME = Path("/var/lib/parley")
+PORTS = range(15_000, 32_000)
 
 
 class EngineFailed(Exception):
@@ -42,8 +47,12 @@ class Command:
     stop_signal: signal.Signals = signal.SIGTERM
     log: Path | None = None
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start it in a session of its own, so that Ctrl-C reaches the supervisor alone."""
+    def start(self, *, tied: signal.Signals | None = None) -> subprocess.Popen[bytes]:
+        """Start it in a session of its own, so that Ctrl-C reaches the supervisor alone.
+
+        Args:
+            tied: the signal it gets when the calling thread ends, even by kill -9 (Linux only).
+        """
         log = self.log.open("ab") if self.log else None
         try:
             return subprocess.Popen(
@@ -54,6 +63,7 @@ class Command:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=die_with_parent(tied) if tied else None,  # two system calls
                 **_as_user(self.user),
             )
         finally:
@@ -66,11 +76,24 @@ def _as_user(user: str | None) -> dict[str, Any]:
 
 
 def free_port() -> int:
-    """A port that nothing listens on just now."""
+    """A port that nothing listens on just now.
+
+    Taken from below the ports that the kernel gives to outgoing connections: a client that keeps trying to reach a dead
+    server on one of those can be given that very port, connects to itself, and the server cannot come back.
+    """
+    candidates = random.sample(PORTS, 200)
+    return next(port for port in candidates if can_bind("127.0.0.1", port))
+
+
+def can_bind(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
 
 
 def listening(port: int) -> bool:
@@ -113,6 +136,7 @@ class EmbeddedPostgres:
         """Make the cluster if there is none, and say how to run it."""
         if not (self._data / "PG_VERSION").exists():
             self._init()
+        self._remove_stale_lock()
         return Command(
             name="postgres",
             argv=[
@@ -151,8 +175,23 @@ class EmbeddedPostgres:
         probe = [str(self._binaries / "bin" / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(probe, check=False, timeout=5).returncode == 0
 
+    def _remove_stale_lock(self) -> None:
+        """PostgreSQL refuses to start while the process id in its lock file exists, whoever has it by now."""
+        lock = self._data / "postmaster.pid"
+        if not lock.exists():
+            return
+        owner = int(lock.read_text().split("\n", 1)[0])
+        try:
+            stale = psutil.Process(owner).name() != "postgres"
+        except psutil.NoSuchProcess:
+            return
+        if stale:
+            lock.unlink()
+
     def _init(self) -> None:
-        shutil.rmtree(self._data, ignore_errors=True)
+        """Make the cluster beside its place and move it there whole: an interrupted start leaves no half of one."""
+        unfinished = self._home / "data.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
         self._home.mkdir(parents=True, exist_ok=True)
         if self._user:
             shutil.chown(self._home, self._user)
@@ -165,7 +204,7 @@ class EmbeddedPostgres:
             done = subprocess.run(
                 [
                     str(self._binaries / "bin" / "initdb"),
-                    *("-D", str(self._data), "-U", "parley_owner", f"--pwfile={password_file}"),
+                    *("-D", str(unfinished), "-U", "parley_owner", f"--pwfile={password_file}"),
                     *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"),
                 ],
                 cwd="/",
@@ -177,7 +216,8 @@ class EmbeddedPostgres:
         finally:
             password_file.unlink()
         if done.returncode:
-            raise EngineFailed(f"PostgreSQL could not be initialised in {self._data}: {done.stderr.strip()}")
+            raise EngineFailed(f"PostgreSQL could not be initialised in {unfinished}: {done.stderr.strip()}")
+        unfinished.rename(self._data)
 
     def _reachable_home(self) -> Path:
         """The folder of the cluster; also moves the binaries where an unprivileged user can run them."""
@@ -273,7 +313,7 @@ def _kept_secret(path: Path) -> str:
 
 def _kept_port(path: Path) -> int:
     """The port of the last start if it is still free, else a new one."""
-    if path.exists() and not listening(int(path.read_text())):
+    if path.exists() and can_bind("127.0.0.1", int(path.read_text())):
         return int(path.read_text())
     port = free_port()
     path.write_text(str(port))
