@@ -17,5 +17,13 @@ class OrchestratorSettings(Settings):
         default_factory=list, description="JSON list of origins whose pages may call the API (default: none)"
     )
     live_heartbeat_seconds: float = Field(15.0, gt=0, description="pause between signs of life on GET /v1/stream")
+    gateway_url: str | None = Field(
+        None, description="how the orchestrator reaches the gateway (default: http://host:port)"
+    )
     gateway_timeout_seconds: float = Field(3.0, gt=0, description="longest wait for the gateway's channel catalogue")
     shutdown_seconds: float = Field(10.0, gt=0, description="time that loops get to finish what they hold")
+
+    @property
+    def internal_gateway_url(self) -> str:
+        """Base URL by which the orchestrator calls the gateway."""
+        return (self.gateway_url or f"http://{self.host}:{self.gateway_port}").rstrip("/")

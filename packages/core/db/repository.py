@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, Select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel
 
 from packages.core.errors import InvalidInput, NotFound
@@ -43,10 +44,10 @@ async def get(session: AsyncSession, table: type[Table], row_id: UUID | str) -> 
 
 async def page(
     session: AsyncSession,
-    query: Select[tuple[Table]],
+    query: Select[Table],
     *,
-    newest_by: ColumnElement[datetime],
-    row_id: ColumnElement[UUID],
+    newest_by: Mapped[datetime] | ColumnElement[datetime],
+    row_id: Mapped[UUID] | ColumnElement[UUID],
     limit: int,
     cursor: str | None,
 ) -> Page[Table]:
