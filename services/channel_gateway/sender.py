@@ -1,8 +1,8 @@
 """Messages out: off the stream, claimed in PostgreSQL, sent once, settled in PostgreSQL.
 
 The database decides what may go (docs/adr/0003): a reply that a newer message or a person overtook is void, a message
-waits for the earlier ones of its conversation, and two senders never hold the same one. A send whose answer was lost is
-left in doubt until the platform's own status settles it, or until waiting longer would leave the customer without an answer.
+waits for the earlier ones of its conversation, and two senders never hold the same one. A send whose answer was lost
+stays in doubt until the platform's own status settles it, or until waiting longer would leave the customer unanswered.
 """
 
 import asyncio

@@ -157,12 +157,14 @@ class Intake:
         """Keep what cannot be stored as it is: in the ledger if that works, else with the stream's dead letters."""
         log.error("event_rejected", channel_config_id=event.channel_config_id, reason=reason)
         EVENTS.labels(event.kind, "failed").inc()
+        kept = False
         try:
             async with self._database.across_tenants() as session:
-                await intake_sql.keep_failed(session, event, reason)
+                kept = await intake_sql.keep_failed(session, event, reason)
         except DBAPIError as error:
             if _is_transient(error):
                 raise
+        if not kept:
             payload: dict[Any, Any] = {"d": msgspec.json.encode(event), "reason": reason[:500]}
             await self._redis.xadd(streams.INBOUND + streams.DEAD, payload, maxlen=100_000)
         return Taken(external_id=event.external_id, state="failed", reason=reason)

@@ -78,6 +78,7 @@ SELECT r.id, r.tenant_id, r.channel_config_id, r.external_id, r.kind, r.state, r
        r.message_id, r.received_at, now()
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id uuid, tenant_id uuid, channel_config_id uuid, external_id text,
     kind text, state text, reason text, event jsonb, repeats int, message_id uuid, received_at timestamptz)
+JOIN channel_config c ON c.id = r.channel_config_id AND c.tenant_id = r.tenant_id
 ORDER BY r.channel_config_id, r.external_id
 ON CONFLICT (channel_config_id, external_id)
     DO UPDATE SET repeats = inbound_ledger.repeats + 1 + excluded.repeats
@@ -103,6 +104,8 @@ async def _enter(session: AsyncSession, items: list[Item]) -> None:
     }
     for item in items:
         key = (item.event.channel_config_id, item.external_id)
+        if key not in stored:
+            raise UnknownAccount(f"channel config {key[0]} is not one of tenant {item.event.tenant_id}")
         row = stored[key]
         item.duplicate = item is not first[key] or row.id != item.ledger_id
         item.state, item.reason = row.state, row.reason
@@ -127,10 +130,14 @@ def _ledger_row(item: Item) -> dict[str, Any]:
     }
 
 
-async def keep_failed(session: AsyncSession, event: InboundEvent, reason: str) -> None:
-    """A ledger row for an event that could not be stored, so that it can be seen and replayed."""
+async def keep_failed(session: AsyncSession, event: InboundEvent, reason: str) -> bool:
+    """A ledger row for an event that could not be stored, so that it can be seen and replayed.
+
+    Returns:
+        Whether there is one now; an event whose account is unknown belongs into nobody's ledger.
+    """
     row = _ledger_row(Item(event, new_id(), None)) | {"state": "failed", "reason": reason[:500]}
-    await session.execute(_ENTER, {"rows": _json([row])})
+    return bool((await session.execute(_ENTER, {"rows": _json([row])})).all())
 
 
 @dataclass(slots=True)
@@ -213,7 +220,6 @@ WITH r AS (
 )
 INSERT INTO customer (id, tenant_id, brand_id, name, attributes, created_at)
 SELECT id, tenant_id, brand_id, name, '{}', now() FROM r
-RETURNING id
 """)
 
 _NEW_IDENTITIES = text("""
@@ -255,10 +261,7 @@ async def _make_customers(session: AsyncSession, new: dict[UUID, _Talk]) -> None
         {"id": own, "tenant_id": talk.tenant_id, "channel_config_id": talk.channel_config_id, "name": talk.name}
         for own, talk in new.items()
     ]
-    made = {row.id for row in await session.execute(_NEW_CUSTOMERS, {"rows": _json(rows)})}
-    for own, talk in new.items():
-        if own not in made:
-            raise UnknownAccount(f"channel config {talk.channel_config_id} is not one of tenant {talk.tenant_id}")
+    await session.execute(_NEW_CUSTOMERS, {"rows": _json(rows)})
 
 
 async def _make_identities(
@@ -328,9 +331,6 @@ async def _conversations(session: AsyncSession, talks: list[_Talk]) -> list[Any]
         (str(row.channel_config_id), row.recipient): row
         for row in await session.execute(_CONVERSATIONS, {"rows": _json(rows)})
     }
-    for talk in talks:
-        if (talk.channel_config_id, talk.recipient) not in found:
-            raise UnknownAccount(f"channel config {talk.channel_config_id} is not one of tenant {talk.tenant_id}")
     return [found[talk.channel_config_id, talk.recipient] for talk in talks]
 
 

@@ -192,9 +192,9 @@ WITH dropped AS (
 ), ledger AS (
     UPDATE inbound_ledger l SET state = 'answered', reason = NULL FROM answered a WHERE l.message_id = a.id
 )
-UPDATE conversation SET owner = :owner, owner_reason = COALESCE(:reason, owner_reason),
-    offered_until = CASE WHEN :owner = 'offered' THEN now() + make_interval(secs => :offer_seconds) END
-WHERE id = :conversation_id AND (owner <> :owner OR :reason IS NOT NULL)
+UPDATE conversation SET owner = 'offered', owner_reason = :reason,
+    offered_until = now() + make_interval(secs => :offer_seconds)
+WHERE id = :conversation_id AND CAST(:reason AS text) IS NOT NULL
 """)
 
 
@@ -263,7 +263,6 @@ async def commit(
             "is_last": is_last,
             "reply_id": draft.id,
             "up_to": turn.messages[-1].seq,
-            "owner": str(Owner.OFFERED) if reply.hand_over else now_held.owner,
             "reason": reply.hand_over,
             "offer_seconds": offer_seconds,
         },

@@ -30,7 +30,7 @@ _NOBODY_CAME = {
 }
 _CANNOT_READ = {
     "en": "Thank you. I can only read text so far: could you describe it in words, or shall I ask a colleague to look?",
-    "es": "Gracias. Por ahora solo puedo leer texto: ¿puede describirlo con palabras o prefiere que lo vea un compañero?",
+    "es": "Gracias. Por ahora solo leo texto: ¿puede describirlo con palabras o prefiere que lo vea un compañero?",
     "fr": "Merci. Je ne lis que du texte pour le moment : pouvez-vous le décrire, ou dois-je demander à un collègue ?",
     "de": "Danke. Ich kann bisher nur Text lesen: Können Sie es beschreiben, oder soll sich ein Mensch das ansehen?",
     "pt": "Obrigado. Por enquanto só leio texto: pode descrevê-lo, ou prefere que um colega veja?",
