@@ -28,8 +28,7 @@ async def main(options: Options) -> int:
     """Run until Ctrl-C or SIGTERM. Returns the exit status: 0 after a clean end, 1 if it could not start."""
     console = Console()
     try:
-        settings = Settings()
-        product.check_ports(settings)
+        settings = product.with_ports(Settings())
         data = DataDir(settings.data_dir)
     except (AlreadyRunning, product.PortTaken) as error:
         console.trouble("parley", str(error))
@@ -135,4 +134,5 @@ def _environment(settings: Settings) -> dict[str, str]:
         "PARLEY_ADMIN_PASSWORD": settings.admin_password.get_secret_value(),
         "PARLEY_POSTGRES__URL": settings.postgres_url,
         "PARLEY_REDIS__URL": settings.redis_url,
+        **{setting: str(getattr(settings, f"{name}_port")) for name, setting in product.PORT_SETTINGS.items()},
     }

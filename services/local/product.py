@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from packages.core.config import Settings
-from services.local.engines import Command, can_bind
+from services.local.engines import Command, can_bind, free_port
 from services.local.schema import ROOT
 
 PORT_SETTINGS = {
@@ -21,19 +21,21 @@ class PortTaken(Exception):
     """A service cannot listen where its setting says; the message names the setting."""
 
 
-def check_ports(settings: Settings) -> None:
-    """Fail before anything is started.
+def with_ports(settings: Settings) -> Settings:
+    """The settings with ports that are free; for 0 one is chosen.
 
     Raises:
         PortTaken: with the first setting that must change.
     """
+    chosen: dict[str, int] = {}
     for name, setting in PORT_SETTINGS.items():
-        port = getattr(settings, f"{name}_port")
+        port = chosen[f"{name}_port"] = getattr(settings, f"{name}_port") or free_port()
         if not can_bind(settings.host, port):
             raise PortTaken(
                 f"Port {port} on {settings.host} is taken by another program, and the {name} needs it. "
-                f"Choose a free one with {setting}, for example: {setting}={port + 100} make run"
+                f"Choose a free one with {setting}, for example: {setting}={free_port()} make run"
             )
+    return settings.model_copy(update=chosen)
 
 
 def commands(settings: Settings, env: Mapping[str, str], logs: Path) -> list[Command]:
