@@ -1,0 +1,1 @@
+"""The conversation engine: a question in, a grounded answer or an honest refusal out. Start reading at `turn.py`."""

@@ -1,0 +1,134 @@
+"""Answers in the documents' own words: the shortest passages that answer, verbatim, at most three.
+
+No language model takes part. Passages of the best chunks are scored by the likeness of their embedding to the question
+and by the question's terms that they hold; `confidence` says whether what came out answers at all.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from cachetools import LRUCache
+from numpy.typing import NDArray
+
+from packages.rag.documents import Hit
+from packages.rag.embeddings import Embedder, Vectors
+from packages.rag.lexical import query_terms, terms
+from services.orchestrator.engine.confidence import Signals, confidence
+from services.orchestrator.engine.passages import MAX_CHARACTERS, Passage, passages
+
+MAX_PASSAGES = 24
+MAX_SPANS = 3
+CACHED_VECTORS = 8192
+
+LIKENESS, OVERLAP = 0.65, 0.35
+HEADING_ANSWERS = 0.6
+"""Share of the question's terms in a heading from which on the section as a whole is taken to be the answer."""
+SECTION_CHARACTERS = 420
+COMPANION = 0.92
+"""A passage of another chunk joins the answer only if it scores nearly as well and adds terms of the question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A passage with what speaks for it: `likeness` is a cosine, `overlap` and `heading` are shares of terms."""
+
+    passage: Passage
+    likeness: float
+    overlap: float
+    heading: float
+    covers: frozenset[str]
+
+    @property
+    def score(self) -> float:
+        """One number to rank by."""
+        return LIKENESS * self.likeness + OVERLAP * self.overlap
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """Passages that answer, best first, how sure that is (0..1), and the signals behind it."""
+
+    passages: tuple[Passage, ...]
+    confidence: float
+    signals: Signals
+
+
+class ExtractiveAnswerer:
+    """Chooses passages. Vectors of passages are kept, since customers ask about the same pages again and again."""
+
+    name = "extractive"
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._vectors: LRUCache[bytes, NDArray[np.float32]] = LRUCache(CACHED_VECTORS)
+
+    async def answer(self, question: str, hits: Sequence[Hit], language: str | None = None) -> Extract | None:
+        """The passages that answer the question best; None if there is nothing to choose from."""
+        candidates = [passage for hit in hits for passage in passages(hit)][:MAX_PASSAGES]
+        if not candidates:
+            return None
+        vectors = await self._embed([question, *(passage.in_context for passage in candidates)])
+        likeness = vectors[1:] @ vectors[0]
+        wanted = frozenset(query_terms(question, language))
+        scored = await asyncio.to_thread(_score, candidates, likeness, wanted, language)
+        best = max(scored, key=lambda item: item.score)
+        signals = Signals.of(hits, [item.likeness for item in scored], best.overlap)
+        return Extract(tuple(_choose(scored, best)), confidence(signals), signals)
+
+    async def _embed(self, texts: Sequence[str]) -> Vectors:
+        keys = [blake2b(text.encode(), digest_size=16).digest() for text in texts]
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._vectors}
+        fresh = dict(zip(missing, await self._embedder.embed(list(missing.values())), strict=True)) if missing else {}
+        found = [fresh[key] if key in fresh else self._vectors[key] for key in keys]
+        self._vectors.update(fresh)
+        return np.stack(found)
+
+
+def _score(
+    candidates: Sequence[Passage], likeness: NDArray[np.float32], wanted: frozenset[str], language: str | None
+) -> list[Scored]:
+    scored = []
+    for passage, cosine in zip(candidates, likeness, strict=True):
+        heading = wanted & set(terms(passage.heading, language))
+        covers = heading | (wanted & set(terms(passage.text, language)))
+        size = max(len(wanted), 1)
+        scored.append(Scored(passage, float(cosine), len(covers) / size, len(heading) / size, frozenset(covers)))
+    return scored
+
+
+def _choose(scored: Sequence[Scored], best: Scored) -> list[Passage]:
+    if best.heading >= HEADING_ANSWERS and best.passage.hit.kind != "faq":
+        return [_section([item.passage for item in scored if item.passage.hit is best.passage.hit])]
+    chosen = [_with_sequel(best, scored)]
+    covered = set(best.covers)
+    for item in sorted(scored, key=lambda item: -item.score):
+        if len(chosen) == MAX_SPANS or item.score < COMPANION * best.score:
+            break
+        if item.passage.hit is not best.passage.hit and item.covers - covered:
+            chosen.append(item.passage)
+            covered |= item.covers
+    return chosen
+
+
+def _section(of_chunk: Sequence[Passage]) -> Passage:
+    """The beginning of a section, up to a readable length."""
+    first = of_chunk[0]
+    end = first.end
+    for passage in of_chunk[1:]:
+        if passage.end - first.start > SECTION_CHARACTERS:
+            break
+        end = passage.end
+    return Passage(first.hit, first.start, end, first.order)
+
+
+def _with_sequel(best: Scored, scored: Sequence[Scored]) -> Passage:
+    """The passage, and the one behind it where that speaks to the question nearly as well."""
+    passage = best.passage
+    for item in scored:
+        follows = item.passage.hit is passage.hit and item.passage.order == passage.order + 1
+        if follows and item.score >= COMPANION * best.score and item.passage.end - passage.start <= MAX_CHARACTERS:
+            return Passage(passage.hit, passage.start, item.passage.end, passage.order)
+    return passage

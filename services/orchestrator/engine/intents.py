@@ -1,0 +1,83 @@
+"""What needs no knowledge to be understood: small talk, and the wish for a person. Patterns, in eight languages."""
+
+import re
+
+from packages.rag.lexical import fold
+
+_PERSON = {
+    "en": r"\b(?:(?:talk|speak|chat|connect\w*|transfer\w*|put|pass|escalate|get|give|need|want|like|prefer|have|reach|"
+    r"contact|see|is there|call)\b(?:\s+(?:me|us|this|it|through|over|in touch|on|up|to|with|for|an?|the|some|one of|"
+    r"your|ya|any|actual|talk|speak|chat))*\s+(?:(?:real|live|actual|human|customer(?: service| support| care)?|"
+    r"support|"
+    r"service|an?)\s+)*(?:(?:(?:real|live|actual)\s+(?:person|one)|human(?:\s+being|\s+agent|\s+person)?|person|"
+    r"(?:live |human |support |service |customer |call cent(?:er|re) )*(?:agent|operator|representative|rep|"
+    r"advisor|adviser)|"
+    r"(?:customer|live|human) (?:service|support|care)|somebody|someone(?: real| human)?|staff|member of staff|manager|"
+    r"supervisor))\b(?!\s+(?:else's|is|are|was|who|stole|changed|used|has|had|hacked|logged|using)))"
+    r"|^\W*(?:please\W+)?(?:an?\s+)?(?:real person|human|human being|live agent|agent|operator|representative|customer "
+    r"service|live chat|live support|human agent)(?:\W+please)?\W*$"
+    r"|\bhuman (?:agent|operator|support)\b|\breal (?:person|human)\b|\blive (?:agent|person|support)\b"
+    r"|\bstop (?:the |this )?bot\b|\bnot (?:a |to a )?(?:bot|robot|machine)\b",
+    "es": r"\b(?:hablar|hable|comunicar\w*|comunique\w*|contactar|chatear|pas[ae]\w*|transf\w+|quiero|necesito|"
+    r"ponga\w*|"
+    r"pongan?me)\b.{0,30}\b(?:persona(?: real| humana)?|humano|agente|operador\w*|asesor\w*|representante|alguien|"
+    r"ejecutivo)\b"
+    r"|^\W*(?:un |una )?(?:agente|humano|persona real|asesor|operador\w*)(?:\W+por favor)?\W*$",
+    "fr": r"\b(?:parler|discuter|joindre|contacter|passe\w*|transf[eé]r\w+|veux|voudrais|souhaite|besoin)\b.{0,30}"
+    r"\b(?:(?:vraie )?personne|humain|conseiller\w*|conseill[eè]re|agent|op[eé]rateur|quelqu'un|repr[eé]sentant)\b"
+    r"|^\W*(?:un |une )?(?:humain|conseiller|agent|vraie personne)(?:\W+s'il vous pla[iî]t)?\W*$",
+    "de": r"\b(?:sprechen|reden|verbinden?|verbinde|weiterleiten|chatten|möchte|will|brauche|kontaktieren)\b.{0,40}"
+    r"\b(?:mensch\w*|mitarbeiter\w*|berater\w*|echte[nrms]? person|person|jemande[mn]|kundendienst|kundenservice|"
+    r"support)\b"
+    r"|\bmit (?:einem |einer )?(?:echten? )?(?:mensch\w*|mitarbeiter\w*|person|berater\w*|jemande[mn]|kundendienst|"
+    r"kundenservice)\b.{0,20}\b(?:sprechen|reden|chatten|verbinden|verbunden)\b"
+    r"|^\W*(?:ein(?:en)? )?(?:mensch|mitarbeiter|berater)(?:\W+bitte)?\W*$",
+    "pt": r"\b(?:falar|fale|conversar|contatar|contactar|passe|transf\w+|quero|preciso|gostaria)\b.{0,30}"
+    r"\b(?:pessoa(?: real| de verdade)?|humano|atendente|agente|operador\w*|algu[eé]m|assistente humano|"
+    r"representante)\b"
+    r"|^\W*(?:um |uma )?(?:atendente|humano|pessoa real|agente)(?:\W+por favor)?\W*$",
+    "it": r"\b(?:parlare|parlo|contattare|passa\w*|trasferi\w+|voglio|vorrei|bisogno)\b.{0,30}"
+    r"\b(?:persona(?: reale| vera)?|umano|operatore|operatrice|agente|consulente|qualcuno)\b"
+    r"|^\W*(?:un |una )?(?:operatore|umano|persona reale|agente)(?:\W+per favore)?\W*$",
+    "nl": r"\b(?:spreken|praten|verbind\w*|doorverbind\w*|wil|graag|contact)\b.{0,30}"
+    r"\b(?:(?:echte? )?persoon|mens|medewerker|iemand|klantenservice|collega)\b"
+    r"|\bmet (?:een |een echte? )?(?:persoon|mens|medewerker|iemand)\b.{0,20}\b(?:spreken|praten)\b"
+    r"|^\W*(?:een )?(?:medewerker|echt mens|mens)(?:\W+(?:alstublieft|aub))?\W*$",
+    "zh": r"人工|真人|转接?客服|(?:找|联系|接|要|叫).{0,4}客服|(?:和|跟|与).{0,4}(?:人|客服|专员).{0,3}(?:说|谈|"
+    r"聊|通话|交谈|沟通)",
+}
+_WANTS_PERSON = re.compile("|".join(f"(?:{pattern})" for pattern in _PERSON.values()))
+
+_GREETING = re.compile(
+    r"^\W*(?:hi|hiya|hello|hey|hey there|hi there|hello there|good (?:morning|afternoon|evening|day)|greetings|"
+    r"hola|buen[oa]s(?: d[ií]as| tardes| noches)?|bonjour|bonsoir|salut|coucou|hallo|guten (?:tag|morgen|abend)|"
+    r"moin|servus|gr[uü](?:ß|ss) gott|ol[aá]|oi|bom dia|boa (?:tarde|noite)|ciao|buongiorno|buonasera|salve|"
+    r"goedemorgen|goedemiddag|goedenavond|hoi|dag|你好|您好|嗨|哈喽|早上好|晚上好)(?:\s+(?:there|all|everyone|team|"
+    r"bot))?[\W_]*$"
+)
+_THANKS = re.compile(
+    r"^\W*(?:ok(?:ay)?|great|perfect|super|genial|parfait|prima)?\W*(?:thanks?|thank you|thx|ty|cheers|"
+    r"much appreciated|"
+    r"(?:muchas )?gracias|merci|danke(?: schön| sehr)?|vielen dank|(?:muito )?obrigad[oa]|grazie(?: mille)?|"
+    r"dank (?:je|u)(?: wel)?|bedankt|谢谢您?|多谢|感谢)(?:\s+(?:a lot|so much|very much|you|beaucoup|a bunch|again|"
+    r"for (?:your|the) help|por todo))*[\W_]*$"
+)
+_GOODBYE = re.compile(
+    r"^\W*(?:bye|bye bye|goodbye|good night|see you|see ya|adi[oó]s|hasta luego|au revoir|tsch[uü]ss?|"
+    r"auf wiedersehen|tchau|at[eé] logo|arrivederci|tot ziens|doei|再见|拜拜)[\W_]*$"
+)
+_LONGEST = 1000
+
+
+def wants_person(text: str) -> bool:
+    """Whether the customer asks for a person."""
+    return _WANTS_PERSON.search(fold(text)[:_LONGEST]) is not None
+
+
+def small_talk(text: str) -> str | None:
+    """`greeting`, `thanks` or `goodbye` if the message is nothing else; None if it says more."""
+    folded = fold(text)[:_LONGEST]
+    for kind, pattern in (("greeting", _GREETING), ("thanks", _THANKS), ("goodbye", _GOODBYE)):
+        if pattern.match(folded):
+            return kind
+    return None

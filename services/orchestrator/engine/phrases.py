@@ -1,0 +1,130 @@
+"""What the bot says in its own name, where the brand's persona sets no words of its own, in the customer's language."""
+
+import re
+from dataclasses import dataclass
+
+from packages.core.domain.tenants import BrandProfile
+from packages.rag.lexical import base_language, detect_language, fold
+
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_KANA = re.compile(r"[\u3040-\u30ff]")
+_UNSPACED_LANGUAGE = "zh"
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """`greeting` takes the persona's name."""
+
+    unknown: str
+    handover: str
+    greeting: str
+    welcome: str
+    goodbye: str
+    sources: str
+
+
+_PHRASES = {
+    "en": Phrases(
+        unknown="I'm sorry, I don't know the answer to that. Would you like to talk to a person?",
+        handover="Of course. I'm passing you on to a person; please stay here, they will reply in this chat.",
+        greeting="Hello! I'm {name}. How can I help you?",
+        welcome="You're welcome! Is there anything else I can help you with?",
+        goodbye="Goodbye! Write again whenever you need something.",
+        sources="Sources",
+    ),
+    "es": Phrases(
+        unknown="Lo siento, no sé la respuesta. ¿Le gustaría hablar con una persona?",
+        handover="Por supuesto. Le paso con una persona; le responderá en este mismo chat.",
+        greeting="¡Hola! Soy {name}. ¿En qué puedo ayudarle?",
+        welcome="¡De nada! ¿Puedo ayudarle en algo más?",
+        goodbye="¡Hasta pronto! Escríbanos cuando lo necesite.",
+        sources="Fuentes",
+    ),
+    "fr": Phrases(
+        unknown="Je suis désolé, je ne connais pas la réponse. Souhaitez-vous parler à une personne ?",
+        handover="Bien sûr. Je vous passe une personne ; elle vous répondra dans cette conversation.",
+        greeting="Bonjour ! Je suis {name}. Comment puis-je vous aider ?",
+        welcome="Je vous en prie ! Puis-je vous aider pour autre chose ?",
+        goodbye="Au revoir ! Écrivez-nous quand vous voulez.",
+        sources="Sources",
+    ),
+    "de": Phrases(
+        unknown="Das weiß ich leider nicht. Möchten Sie mit einem Menschen sprechen?",
+        handover="Gern. Ich gebe Sie an einen Menschen weiter; die Antwort kommt hier im Chat.",
+        greeting="Hallo! Ich bin {name}. Wie kann ich Ihnen helfen?",
+        welcome="Gern geschehen! Kann ich sonst noch etwas für Sie tun?",
+        goodbye="Auf Wiedersehen! Schreiben Sie uns jederzeit wieder.",
+        sources="Quellen",
+    ),
+    "pt": Phrases(
+        unknown="Lamento, não sei a resposta. Gostaria de falar com uma pessoa?",
+        handover="Claro. Vou passar a conversa a uma pessoa; a resposta chega aqui no chat.",
+        greeting="Olá! Sou {name}. Como posso ajudar?",
+        welcome="De nada! Posso ajudar em mais alguma coisa?",
+        goodbye="Até logo! Escreva sempre que precisar.",
+        sources="Fontes",
+    ),
+    "it": Phrases(
+        unknown="Mi dispiace, non conosco la risposta. Vuole parlare con una persona?",
+        handover="Certo. La passo a una persona; le risponderà in questa chat.",
+        greeting="Buongiorno! Sono {name}. Come posso aiutarla?",
+        welcome="Prego! Posso aiutarla in altro?",
+        goodbye="Arrivederci! Ci scriva quando vuole.",
+        sources="Fonti",
+    ),
+    "nl": Phrases(
+        unknown="Het spijt me, dat weet ik niet. Wilt u met een medewerker praten?",
+        handover="Natuurlijk. Ik geef u door aan een medewerker; het antwoord komt hier in de chat.",
+        greeting="Hallo! Ik ben {name}. Hoe kan ik u helpen?",
+        welcome="Graag gedaan! Kan ik nog iets voor u doen?",
+        goodbye="Tot ziens! Schrijf ons gerust opnieuw.",
+        sources="Bronnen",
+    ),
+    "zh": Phrases(
+        unknown="抱歉，我不知道这个问题的答案。您想和人工客服交谈吗？",
+        handover="好的，我为您转接人工客服，请在此稍候。",
+        greeting="您好！我是{name}。请问有什么可以帮您？",
+        welcome="不客气！还有什么可以帮您的吗？",
+        goodbye="再见！有需要随时联系我们。",
+        sources="来源",
+    ),
+}
+
+
+def phrases(language: str) -> Phrases:
+    """The phrases in this language; in English where there are none."""
+    return _PHRASES.get(base_language(language), _PHRASES["en"])
+
+
+def language_of(question: str, brand: BrandProfile, earlier: str = "") -> str:
+    """The customer's language (two letters): of the message, of what they wrote earlier, or of the brand's locale."""
+    for text in (question, earlier):
+        if _KANA.search(text):
+            return "ja"
+        if _HAN.search(text):
+            return _UNSPACED_LANGUAGE
+        if found := detect_language(fold(text)):
+            return found
+    return base_language(brand.locale)
+
+
+def unknown(brand: BrandProfile, language: str) -> str:
+    """The honest "I don't know", with the offer of a person."""
+    return _own_words(brand.fallback_message, brand, language) or phrases(language).unknown
+
+
+def handover(brand: BrandProfile, language: str) -> str:
+    """What is said when a person takes over."""
+    return _own_words(brand.handover_message, brand, language) or phrases(language).handover
+
+
+def greeting(brand: BrandProfile, language: str) -> str:
+    """An answer to "hello"."""
+    name = brand.display_name or brand.name
+    return _own_words(brand.greeting, brand, language) or phrases(language).greeting.format(name=name)
+
+
+def _own_words(words: str, brand: BrandProfile, language: str) -> str:
+    """The persona's own words, unless we know better ones in the customer's language."""
+    written_in = language_of(words, brand) if words.strip() else ""
+    return words.strip() if written_in in {language, ""} or language not in _PHRASES else ""

@@ -1,0 +1,90 @@
+"""Personal data out of texts that leave the installation: e-mail, phone, payment card (Luhn), IBAN (ISO 13616), IP."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+
+import phonenumbers
+
+from services.orchestrator.engine.policies import Finding, Verdict
+
+CHECK = "personal_data"
+
+_EMAIL = re.compile(r"[\w.+%'-]+@(?:[\w-]+\.)+[\w-]{2,}")
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}\b")
+_CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){11,18}(?![\d])")
+_IP = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{0,4})(?![\w:]|\.\d)")
+_MAYBE_PHONE = re.compile(r"\d(?:[\s().\-/x+]{0,3}\d){6,}")
+_LONGEST = 20_000
+
+Span = tuple[int, int, str]
+
+
+def redact(text: str, region: str = "US") -> Finding:
+    """The text with each piece of personal data replaced by its kind, such as `[email]`.
+
+    Args:
+        text: any text.
+        region: two-letter country in which phone numbers without a country code are dialled.
+    """
+    spans = _without_overlap(find(text, region))
+    fixed = text
+    for start, end, kind in reversed(spans):
+        fixed = f"{fixed[:start]}[{kind}]{fixed[end:]}"
+    verdict = Verdict.FIX if spans else Verdict.PASS
+    return Finding(CHECK, verdict, fixed, tuple(sorted({kind for _, _, kind in spans})))
+
+
+def find(text: str, region: str = "US") -> list[Span]:
+    """Start, end and kind (email, iban, card, ip, phone) of what was found; earlier kinds win where two overlap."""
+    text = text[:_LONGEST]
+    found = [(*match.span(), "email") for match in _EMAIL.finditer(text)] if "@" in text else []
+    if any(character.isdigit() for character in text):
+        found += _matching(_IBAN, text, "iban", _is_iban)
+        found += _matching(_CARD, text, "card", _is_card)
+        found += _matching(_IP, text, "ip", _is_ip)
+        found += _phones(text, region)
+    return found
+
+
+def _matching(pattern: re.Pattern[str], text: str, kind: str, holds: Callable[[str], bool]) -> Iterator[Span]:
+    return ((*match.span(), kind) for match in pattern.finditer(text) if holds(match.group()))
+
+
+def _phones(text: str, region: str) -> Iterator[Span]:
+    if not _MAYBE_PHONE.search(text):
+        return
+    leniency = phonenumbers.Leniency.POSSIBLE if "+" in text else phonenumbers.Leniency.VALID
+    for match in phonenumbers.PhoneNumberMatcher(text, region, leniency=leniency):
+        yield match.start, match.end, "phone"
+
+
+def _without_overlap(found: list[Span]) -> list[Span]:
+    kept: list[Span] = []
+    for start, end, kind in found:
+        if all(end <= other_start or start >= other_end for other_start, other_end, _ in kept):
+            kept.append((start, end, kind))
+    return sorted(kept)
+
+
+def _is_card(candidate: str) -> bool:
+    """Luhn's checksum (ISO/IEC 7812-1) over 12 to 19 digits that are not all the same."""
+    digits = [int(character) for character in candidate if character.isdigit()]
+    doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
+    return len(set(digits)) > 1 and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+def _is_iban(candidate: str) -> bool:
+    """The remainder of ISO 7064 MOD 97-10 is 1."""
+    compact = re.sub(r"[ -]", "", candidate)
+    if not 15 <= len(compact) <= 34:
+        return False
+    return int("".join(str(int(character, 36)) for character in compact[4:] + compact[:4])) % 97 == 1
+
+
+def _is_ip(candidate: str) -> bool:
+    try:
+        ipaddress.ip_address(candidate)
+    except ValueError:
+        return False
+    return True
