@@ -26,6 +26,20 @@ class KnowledgeIngestJob:
         return f"{INGEST}:{self.source_id}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeDeleteJob:
+    """Forget what a deleted source left outside PostgreSQL: its vectors and its file."""
+
+    tenant_id: str
+    brand_id: str
+    source_id: str
+
+    @property
+    def job_id(self) -> str:
+        """One job per source at a time."""
+        return f"{DELETE}:{self.source_id}"
+
+
 async def connect(redis_url: str) -> ArqRedis:
     """A pool that can enqueue.
 
@@ -47,3 +61,8 @@ def redis_settings(redis_url: str) -> RedisSettings:
 async def enqueue_ingest(pool: ArqRedis, job: KnowledgeIngestJob) -> None:
     """Ask a worker to ingest a source; a job already waiting for the source is left as it is."""
     await pool.enqueue_job(INGEST, asdict(job), _job_id=job.job_id, _queue_name=QUEUE)
+
+
+async def enqueue_delete(pool: ArqRedis, job: KnowledgeDeleteJob) -> None:
+    """Ask a worker to remove what a deleted source left behind."""
+    await pool.enqueue_job(DELETE, asdict(job), _job_id=job.job_id, _queue_name=QUEUE)

@@ -1,0 +1,117 @@
+"""The worker process: `arq services.ingestion_worker.worker.WorkerSettings`."""
+
+import logging as standard_logging
+from typing import Any
+
+from arq import cron, func
+from prometheus_client import start_http_server
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from packages.core import jobs as queue
+from packages.core import logging, storage, streams, tracing
+from packages.core.db.session import Database
+from packages.rag import embeddings
+from packages.rag.retrieval import Knowledge
+from packages.rag.vector_store import VectorStore
+from packages.rag.vector_store.pgvector import PgVectorStore
+from services.ingestion_worker import jobs
+from services.ingestion_worker.ingestion import Worker
+from services.ingestion_worker.settings import WorkerSettings as Settings
+
+SWEEP_SECONDS = frozenset(range(0, 60, 10))
+ENDLESS = 1_000_000
+"""arq drops a job after so many tries; PostgreSQL counts the attempts that matter."""
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments of `arq.Worker`."""
+    ingestion = settings.ingestion
+    return {
+        "functions": [
+            func(jobs.ingest_source, name=queue.INGEST, timeout=ingestion.job_seconds + 60),
+            func(jobs.delete_source, name=queue.DELETE, timeout=60),
+        ],
+        "cron_jobs": [cron(jobs.sweep, second=set(SWEEP_SECONDS), run_at_startup=True, timeout=60, keep_result=0)],
+        "queue_name": queue.QUEUE,
+        "redis_settings": _patient(queue.redis_settings(settings.redis_url)),
+        "max_jobs": ingestion.concurrency,
+        "max_tries": ENDLESS,
+        "keep_result": 0,
+        "health_check_interval": 10,
+        "job_completion_wait": round(ingestion.shutdown_seconds),
+        "on_startup": start,
+        "on_shutdown": stop,
+        "ctx": {"settings": settings},
+    }
+
+
+async def start(ctx: dict[str, Any]) -> None:
+    """Connect to everything a job needs.
+
+    Raises:
+        MissingModel: the local embedding model was not brought yet.
+    """
+    settings: Settings = ctx["settings"]
+    logging.configure("ingestion_worker", settings.log_level, settings.log_format)
+    arq_log = standard_logging.getLogger("arq")
+    arq_log.handlers.clear()
+    arq_log.setLevel(standard_logging.WARNING)
+    tracing.configure("ingestion_worker", settings.otel)
+    if settings.ingestion.metrics_port is not None:
+        start_http_server(settings.ingestion.metrics_port, settings.host)
+    ctx["worker"] = connect(settings, ctx["redis"])
+
+
+def connect(settings: Settings, arq_pool: Any) -> Worker:
+    """Everything a job needs, unconnected until it is used."""
+    database = Database(settings.postgres_url, pool_size=settings.ingestion.concurrency + 2, name="ingestion_worker")
+    return Worker(
+        settings=settings,
+        database=database,
+        redis=streams.connect(settings.redis_url),
+        queue=arq_pool,
+        storage=storage.create(settings),
+        knowledge=Knowledge(
+            database=database,
+            store=_vector_store(settings, database),
+            embedder=embeddings.create(settings.embeddings),
+        ),
+    )
+
+
+def _vector_store(settings: Settings, database: Database) -> VectorStore:
+    if settings.qdrant.url is None:
+        return PgVectorStore(database)
+    # Imported here, because an installation without Qdrant must not pay the second and the memory that it takes.
+    from qdrant_client import AsyncQdrantClient  # noqa: PLC0415
+
+    from packages.rag.vector_store.qdrant import QdrantVectorStore  # noqa: PLC0415
+
+    key = settings.qdrant.api_key
+    client = AsyncQdrantClient(url=settings.qdrant.url, api_key=key.get_secret_value() if key else None, timeout=10)
+    return QdrantVectorStore(database, client)
+
+
+async def stop(ctx: dict[str, Any]) -> None:
+    """Close what `start` opened."""
+    worker: Worker = ctx["worker"]
+    await worker.redis.aclose()
+    await worker.database.close()
+
+
+def _patient(settings: Any) -> Any:
+    """Ride out a restart of Redis; one that stays away for longer ends the process, and its supervisor restarts it."""
+    settings.retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), 20)
+    settings.retry_on_timeout = True
+    settings.retry_on_error = [RedisConnectionError, RedisTimeoutError, ConnectionError]
+    return settings
+
+
+def __getattr__(name: str) -> Any:
+    """`WorkerSettings`, as arq asks for it: made when the process starts, so that importing this reads no settings."""
+    if name == "WorkerSettings":
+        return options(Settings())
+    raise AttributeError(name)
