@@ -64,7 +64,7 @@ class SendResult:
     """How one send ended.
 
     sent: the platform took it (`external_id`). retry: it did not, and may later (`retry_after` seconds, if it said).
-    failed: it never will (`code`, `reason` in plain words). in_doubt: nobody knows, no answer came after the request left.
+    failed: it never will (`code`, `reason` in plain words). in_doubt: nobody knows, no answer came after it left.
     """
 
     outcome: Literal["sent", "retry", "failed", "in_doubt"]
