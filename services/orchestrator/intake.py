@@ -5,9 +5,9 @@ the others are taken one by one, and that one is kept with the reason.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -33,14 +33,6 @@ class RejectedEvent(Exception):
     """An event that the database refuses for what it is, not for the state the database is in."""
 
 
-class Waker(Protocol):
-    """Is told that a turn falls due in so many seconds."""
-
-    def __call__(self, seconds: float) -> None:
-        """Wake up then."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """What became of one event. `message_id` and `conversation_id` are those of the first time for a repeat."""
@@ -54,9 +46,13 @@ class Taken:
 
 
 class Intake:
-    """Takes events off the stream, and from direct callers, into PostgreSQL."""
+    """Takes events off the stream, and from direct callers, into PostgreSQL.
 
-    def __init__(self, database: Database, redis: Redis, settings: TurnSettings, wake: Waker) -> None:
+    Args:
+        wake: is told in how many seconds a turn falls due.
+    """
+
+    def __init__(self, database: Database, redis: Redis, settings: TurnSettings, wake: Callable[[float], None]) -> None:
         self._database = database
         self._redis = redis
         self._settings = settings

@@ -11,7 +11,6 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from redis.asyncio import Redis
-from services.orchestrator.engine.turn import Engine, HistoryMessage
 from sqlalchemy.exc import SQLAlchemyError
 
 from packages.core import streams, tracing
@@ -21,6 +20,7 @@ from packages.core.db.session import Database
 from packages.core.logging import bound
 from services.orchestrator import turns_sql
 from services.orchestrator.engine import handover
+from services.orchestrator.engine.turn import Engine, HistoryMessage
 from services.orchestrator.relay import Relay
 from services.orchestrator.turns_sql import DueTurn, LostLease, Reply
 
@@ -152,14 +152,10 @@ class Turns:
             return None
         question = "\n".join(message.text or message.payload or "" for message in open_messages).strip()
         before = [message for message in turn.messages if not message.is_open]
-        if before and before[-1].offered_person and handover.accepts_offer(question):
-            return handover.offer(turn.brand, question, reason="accepted the offer")
         if not question:
             return handover.cannot_read(turn.brand, [message.kind for message in open_messages])
         history = [HistoryMessage(author=message.author, text=message.text or "") for message in before]
         answer = await self._engine.answer(turn.brand, question, history)
-        if answer.trace.get("wants_person"):
-            return handover.offer(turn.brand, question, reason="asked for", trace=answer.trace)
         return handover.reply(answer)
 
     async def _commit(self, turn: DueTurn, reply: Reply) -> str:
@@ -197,7 +193,7 @@ class Turns:
             return "failed"
         question = "\n".join(message.text or "" for message in turn.messages if message.is_open)
         try:
-            return await self._commit(turn, handover.offer(turn.brand, question, reason="the bot failed"))
+            return await self._commit(turn, handover.bot_failed(turn.brand, question))
         except (LostLease, SQLAlchemyError, OSError) as second:
             await self._give_back(turn, second)
             return "failed"

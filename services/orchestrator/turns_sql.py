@@ -28,7 +28,6 @@ class LoggedMessage:
     text: str | None
     payload: str | None
     is_open: bool
-    offered_person: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +87,7 @@ WHERE c.id = ANY(:ids)
 _HISTORY = text(f"""
 SELECT m.* FROM unnest(CAST(:ids AS uuid[])) AS c(id) CROSS JOIN LATERAL (
     SELECT m.conversation_id, m.id, m.seq, m.author, m.kind, m.text, m.content->>'payload' AS payload,
-           m.direction = 'inbound' AND m.answered_by IS NULL AS is_open,
-           COALESCE((m.trace->>'offer_person')::boolean, false) AS offered_person
+           m.direction = 'inbound' AND m.answered_by IS NULL AS is_open
     FROM message_log m
     WHERE m.conversation_id = c.id AND m.direction <> 'internal' AND m.status <> 'void'
     ORDER BY m.seq DESC LIMIT {HISTORY}
@@ -122,7 +120,6 @@ async def claim(session: AsyncSession, *, slots: int, lease_seconds: float, busy
                 text=row.text,
                 payload=row.payload,
                 is_open=row.is_open,
-                offered_person=row.offered_person,
             )
         )
     return [_due_turn(row, claims[row.id], histories[row.id]) for row in conversations]
