@@ -4,8 +4,6 @@ NFKC and case folding, words by Unicode, stop words out, stems by Snowball where
 characters where a script has no spaces between words.
 """
 
-# ruff: noqa: RUF001
-
 import re
 import unicodedata
 from collections import Counter
@@ -16,6 +14,7 @@ import snowballstemmer
 from packages.rag.stopwords import STOPWORDS
 
 MAX_TERM = 64
+FALLBACK = "en"
 
 _SNOWBALL = {
     "ar": "arabic", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "fi": "finnish",
@@ -34,11 +33,12 @@ def terms(text: str, language: str | None = None) -> list[str]:
 
     Args:
         text: any text.
-        language: two-letter code that chooses the stemmer and the stop words; None looks for it in the text.
+        language: two-letter code that chooses the stemmer and the stop words; None looks for it in the text and
+            takes English where the text does not tell, on both sides of a search alike.
     """
     folded = fold(text)
-    code = base_language(language) if language else detect_language(folded)
-    stop = STOPWORDS.get(code or "", frozenset())
+    code = base_language(language) if language else detect_language(folded) or FALLBACK
+    stop = STOPWORDS.get(code, frozenset())
     found: list[str] = []
     for token in _TOKEN.findall(folded):
         if _IS_UNSPACED.match(token):
@@ -46,16 +46,20 @@ def terms(text: str, language: str | None = None) -> list[str]:
             continue
         word = _POSSESSIVE.sub("", token)
         if word not in stop:
-            found.append(_stem(code, word)[:MAX_TERM] if code else word[:MAX_TERM])
+            found.append(_stem(code, word)[:MAX_TERM])
     return found
 
 
-def query_terms(question: str, language: str | None = None) -> list[str]:
-    """The distinct terms of a question; a question of nothing but stop words keeps them."""
-    distinct = list(dict.fromkeys(terms(question, language)))
-    if distinct:
-        return distinct
-    return list(dict.fromkeys(token[:MAX_TERM] for token in _TOKEN.findall(fold(question))))
+def query_terms(question: str, assumed: str | None = None) -> list[str]:
+    """The distinct terms of a question; a question of nothing but stop words keeps them.
+
+    Args:
+        question: in the customer's words.
+        assumed: its language where its own words do not tell, such as the brand's.
+    """
+    folded = fold(question)
+    distinct = list(dict.fromkeys(terms(question, detect_language(folded) or assumed)))
+    return distinct or list(dict.fromkeys(token[:MAX_TERM] for token in _TOKEN.findall(folded)))
 
 
 def fold(text: str) -> str:

@@ -87,7 +87,7 @@ async def retrieve_context(
         question: in the customer's words; only its first 4,000 characters count.
         limit: most hits to return.
         filters: narrows the sources.
-        language: of the question, if known; else its words tell.
+        language: of the question where its own words do not tell, such as the brand's.
 
     Returns:
         At most `limit` hits; none if the question has no words or the brand has no knowledge.

@@ -1,7 +1,5 @@
 """Where sentences begin and end, in scripts with and without spaces, in lists and in table rows."""
 
-# ruff: noqa: RUF001
-
 import re
 
 _SHORT = """

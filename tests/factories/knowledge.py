@@ -1,11 +1,12 @@
 """Knowledge sources, and the documents of tests/data/knowledge."""
 
+import hashlib
 from pathlib import Path
 from uuid import UUID
 
 from packages.core.db.session import Database
 from packages.core.db.tables.knowledge import KnowledgeSource
-from packages.rag.documents import Scope
+from packages.rag.documents import Chunk, Scope
 
 DOCUMENTS = Path(__file__).parent.parent / "data" / "knowledge"
 
@@ -30,3 +31,25 @@ async def make_source(database: Database, scope: Scope, title: str = "Article", 
 def document(name: str) -> bytes:
     """The bytes of a test document."""
     return (DOCUMENTS / name).read_bytes()
+
+
+def make_chunk(
+    text: str,
+    position: int,
+    *,
+    headings: tuple[str, ...] = (),
+    page: int | None = None,
+    title: str = "",
+    kind: str = "text",
+) -> Chunk:
+    """A chunk as chunking would make it."""
+    return Chunk(
+        position=position,
+        text=text,
+        headings=headings,
+        page=page,
+        kind=kind,
+        token_count=len(text.split()),
+        content_hash=hashlib.sha256(text.encode()).hexdigest(),
+        title=title,
+    )

@@ -1,7 +1,5 @@
 """Documents into a real database, and questions over them."""
 
-# ruff: noqa: RUF001
-
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError

@@ -1,7 +1,5 @@
 """Plain text in any encoding."""
 
-# ruff: noqa: RUF001
-
 import re
 from itertools import pairwise
 

@@ -43,8 +43,11 @@ class VectorStore(Protocol):
         """
         ...
 
-    async def settle(self, scope: Scope, source_id: UUID) -> None:
-        """After the writing transaction is committed: remove what no reader can reach any more. Harmless to repeat."""
+    async def settle(self, scope: Scope, source_id: UUID | None = None) -> None:
+        """After a transaction that replaced or deleted is committed: remove what no reader can reach any more.
+
+        Harmless to repeat, and to forget until the next time. Without a source: after a brand was deleted.
+        """
         ...
 
     async def delete_source(self, scope: Scope, source_id: UUID, *, session: AsyncSession | None = None) -> None:

@@ -1,7 +1,6 @@
 """The embedded default: chunks, BM25 postings and vectors in PostgreSQL, written and read in one transaction."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -51,7 +50,7 @@ class PgVectorStore:
             await self._write_vectors(transaction, owner, ids, vectors, embedder)
         return ids
 
-    async def settle(self, scope: Scope, source_id: UUID) -> None:
+    async def settle(self, scope: Scope, source_id: UUID | None = None) -> None:
         """Nothing is left over: the transaction replaced everything."""
 
     async def delete_source(self, scope: Scope, source_id: UUID, *, session: AsyncSession | None = None) -> None:
@@ -90,7 +89,7 @@ class PgVectorStore:
         embedder: str,
         filters: Filters = ALL,
     ) -> list[Candidate]:
-        """See `VectorStore`. Five short statements in one snapshot."""
+        """See `VectorStore`. Short statements in one snapshot: nothing is committed in between for this reader."""
         return await self._search(scope, vector, terms, limit, embedder, filters)
 
     async def vectors_of(self, scope: Scope, source_id: UUID, *, embedder: str) -> dict[str, Vectors]:
@@ -112,9 +111,10 @@ class PgVectorStore:
         scope: Scope,
         vector: Vectors,
         limit: int,
+        *,
         embedder: str,
         filters: Filters,
-        size: int,
+        corpus: bm25.CorpusStatistics,
     ) -> list[bm25.Place]:
         return await knowledge.nearest(
             session,
@@ -123,31 +123,34 @@ class PgVectorStore:
             limit,
             embedder=embedder,
             source_ids=None if filters.source_ids is None else list(filters.source_ids),
-            exact=size <= self._exact_limit,
+            exact=corpus.chunks <= self._exact_limit,
         )
 
+    async def _cosines(
+        self, session: AsyncSession, scope: Scope, vector: Vectors, ids: Sequence[UUID], embedder: str
+    ) -> dict[UUID, float]:
+        return await knowledge.cosines(session, scope.brand_id, vector.tolist(), ids, embedder)
+
     async def _search(
-        self,
-        scope: Scope,
-        vector: Vectors | None,
-        terms: Sequence[str],
-        limit: int,
-        embedder: str,
-        filters: Filters,
+        self, scope: Scope, vector: Vectors | None, terms: Sequence[str], limit: int, embedder: str, filters: Filters
     ) -> list[Candidate]:
         async with self._database.tenant(scope.tenant_id, snapshot=True) as session:
-            size, total_terms = await knowledge.corpus_statistics(session, scope.brand_id)
-            if not size:
+            corpus = bm25.CorpusStatistics(*await knowledge.corpus_statistics(session, scope.brand_id))
+            if not corpus.chunks:
                 return []
             near: list[bm25.Place] = []
             if vector is not None:
-                near = await self._nearest(session, scope, vector, limit, embedder, filters, size)
-            rows = await knowledge.postings(session, scope.brand_id, terms)
-            scores = bm25.score([bm25.Posting(*row) for row in rows], terms, bm25.CorpusStatistics(size, total_terms))
+                near = await self._nearest(
+                    session, scope, vector, limit, embedder=embedder, filters=filters, corpus=corpus
+                )
+            found = await knowledge.postings(session, scope.brand_id, terms)
+            scores = bm25.score([bm25.Posting(*row) for row in found], terms, corpus)
             wanted = list(dict.fromkeys([*near, *bm25.best(scores, limit, filters.source_ids)]))
-            probe = vector if vector is not None else np.zeros(1, dtype=np.float32)
-            loaded = await knowledge.load(session, scope.brand_id, wanted, vector=probe.tolist(), embedder=embedder)
-        return [candidate(row, scores) for row in loaded]
+            rows = await knowledge.load(session, scope.brand_id, wanted)
+            cosines: dict[UUID, float] = {}
+            if vector is not None:
+                cosines = await self._cosines(session, scope, vector, [row.id for row in rows], embedder)
+        return [_candidate(row, cosines.get(row.id), scores) for row in rows]
 
 
 def chunk_row(chunk: Chunk) -> knowledge.ChunkRow:
@@ -163,8 +166,9 @@ def chunk_row(chunk: Chunk) -> knowledge.ChunkRow:
     )
 
 
-def candidate(row: Any, scores: dict[bm25.Place, bm25.LexicalScore]) -> Candidate:
-    """A loaded row with the lexical score of its place."""
+def _candidate(
+    row: knowledge.LoadedChunk, cosine: float | None, scores: dict[bm25.Place, bm25.LexicalScore]
+) -> Candidate:
     score = scores.get((row.source_id, row.position), bm25.NO_SCORE)
     chunk = StoredChunk(
         id=row.id,
@@ -177,4 +181,4 @@ def candidate(row: Any, scores: dict[bm25.Place, bm25.LexicalScore]) -> Candidat
         page=row.page,
         kind=row.kind,
     )
-    return Candidate(chunk=chunk, dense=row.cosine, bm25=score.bm25, coverage=score.coverage)
+    return Candidate(chunk=chunk, dense=cosine, bm25=score.bm25, coverage=score.coverage)

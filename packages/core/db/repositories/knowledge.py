@@ -37,6 +37,21 @@ class ChunkRow:
     terms: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedChunk:
+    """A chunk as it is read."""
+
+    id: UUID
+    source_id: UUID
+    source_version: int
+    position: int
+    title: str
+    text: str
+    headings: list[str]
+    page: int | None
+    kind: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
     """Whose rows are written."""
@@ -131,17 +146,20 @@ _NEAREST = (
 _EXACT = "v.embedding <=> CAST(:vector AS vector)"
 _INDEXED = f"(v.embedding::vector({INDEXED_DIMENSIONS})) <=> CAST(:vector AS vector({INDEXED_DIMENSIONS}))"
 _LOAD = _sql(
-    "SELECT c.id, c.source_id, c.source_version, c.position, s.title, c.text, c.headings, c.page, c.kind, "
-    "1 - (v.embedding <=> CAST(:vector AS vector)) AS cosine "
-    "FROM (SELECT * FROM unnest(:sources, :positions)) AS wanted(source_id, position) "
+    "SELECT c.id, c.source_id, c.source_version, c.position, s.title, c.text, c.headings, c.page, c.kind "
+    "FROM unnest(:sources, :positions) AS wanted(source_id, position) "
     "JOIN knowledge_chunk c ON c.source_id = wanted.source_id AND c.position = wanted.position "
-    "JOIN knowledge_source s ON s.id = c.source_id "
-    "LEFT JOIN knowledge_vector v ON v.id = c.id AND v.embedder = :embedder "
-    "WHERE c.brand_id = :brand_id",
+    "JOIN knowledge_source s ON s.id = c.source_id WHERE c.brand_id = :brand_id",
     brand_id=Uuid(),
     sources=ARRAY(Uuid()),
     positions=ARRAY(Integer()),
+)
+_COSINES = _sql(
+    "SELECT v.id, 1 - (v.embedding <=> CAST(:vector AS vector)) FROM knowledge_vector v "
+    "WHERE v.id = ANY(:ids) AND v.brand_id = :brand_id AND v.embedder = :embedder",
     vector=Text(),
+    ids=ARRAY(Uuid()),
+    brand_id=Uuid(),
     embedder=Text(),
 )
 _PLACES = _sql(
@@ -149,6 +167,8 @@ _PLACES = _sql(
     ids=ARRAY(Uuid()),
     brand_id=Uuid(),
 )
+_HASHES = text("SELECT id, content_hash FROM knowledge_chunk WHERE source_id = :source_id AND brand_id = :brand_id")
+_HAS_CHUNKS = text("SELECT EXISTS (SELECT 1 FROM knowledge_chunk WHERE brand_id = :brand_id)")
 _VECTORS = text(
     "SELECT c.content_hash, v.embedding::text FROM knowledge_vector v JOIN knowledge_chunk c ON c.id = v.id "
     "WHERE v.source_id = :source_id AND v.brand_id = :brand_id AND v.embedder = :embedder"
@@ -273,15 +293,8 @@ async def nearest(
     return [(row[1], row[2]) for row in (await session.execute(statement, values)).all()]
 
 
-async def load(
-    session: AsyncSession,
-    brand_id: UUID,
-    places: Sequence[tuple[UUID, int]],
-    *,
-    vector: Sequence[float],
-    embedder: str,
-) -> list[Any]:
-    """Chunks with their source's title and their cosine to `vector` (None where they have no such vector)."""
+async def load(session: AsyncSession, brand_id: UUID, places: Sequence[tuple[UUID, int]]) -> list[LoadedChunk]:
+    """The chunks at these places with their source's title; places without one are left out."""
     if not places:
         return []
     found = await session.execute(
@@ -290,17 +303,34 @@ async def load(
             "brand_id": brand_id,
             "sources": [source for source, _ in places],
             "positions": [position for _, position in places],
-            "vector": literal(vector),
-            "embedder": embedder,
         },
     )
-    return list(found.all())
+    return [LoadedChunk(*row) for row in found]
+
+
+async def cosines(
+    session: AsyncSession, brand_id: UUID, vector: Sequence[float], ids: Sequence[UUID], embedder: str
+) -> dict[UUID, float]:
+    """The cosine of each of these chunks to the vector; chunks that this embedder never saw are left out."""
+    values = {"vector": literal(vector), "ids": list(ids), "brand_id": brand_id, "embedder": embedder}
+    return {row[0]: row[1] for row in await session.execute(_COSINES, values)}
 
 
 async def places(session: AsyncSession, brand_id: UUID, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, int]]:
     """Where the chunks with these ids stand; ids that are gone are left out."""
     found = await session.execute(_PLACES, {"ids": list(ids), "brand_id": brand_id})
     return {row[0]: (row[1], row[2]) for row in found.all()}
+
+
+async def chunk_hashes(session: AsyncSession, brand_id: UUID, source_id: UUID) -> dict[UUID, str]:
+    """Id and content hash of each chunk of a source."""
+    found = await session.execute(_HASHES, {"source_id": source_id, "brand_id": brand_id})
+    return {row[0]: row[1] for row in found}
+
+
+async def has_chunks(session: AsyncSession, brand_id: UUID) -> bool:
+    """Whether the brand has any chunk."""
+    return bool((await session.execute(_HAS_CHUNKS, {"brand_id": brand_id})).scalar_one())
 
 
 async def vectors_of_source(
