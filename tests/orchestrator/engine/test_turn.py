@@ -5,7 +5,7 @@ import pytest
 from packages.core.domain.tenants import BrandProfile
 from packages.rag.retrieval import Knowledge
 from services.orchestrator.engine.llm.chain import Chain
-from services.orchestrator.engine.turn import Engine, HistoryMessage
+from services.orchestrator.engine.turn import Engine
 
 
 @pytest.fixture

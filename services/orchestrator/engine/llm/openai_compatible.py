@@ -51,7 +51,7 @@ class _Usage(msgspec.Struct):
 class _Event(msgspec.Struct):
     choices: list[_Choice] = msgspec.field(default_factory=list)
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: object = None
 
 
 _decode = msgspec.json.Decoder(_Event).decode
@@ -68,7 +68,7 @@ class _Reading:
 
     def take(self, event: _Event) -> str:
         if event.error is not None:
-            raise ModelFailed("server_error", bytes(event.error).decode(errors="replace"))
+            raise ModelFailed("server_error", repr(event.error))
         self.usage = event.usage or self.usage
         piece = ""
         for choice in event.choices[:1]:
@@ -106,6 +106,8 @@ class OpenAICompatible:
             timeout=timeout,
             http_client=DefaultAioHttpClient(timeout=timeout, limits=limits),
         )
+        # The SDK imports its resources at their first use, which would be half a second of the first customer's time.
+        self._create = self._client.chat.completions.with_streaming_response.create
 
     async def complete(self, prompt: Prompt, *, seconds: float | None = None) -> Completion:
         """The whole answer; see `Model`."""
@@ -190,15 +192,12 @@ class OpenAICompatible:
             return await self._requested(prompt)
         except openai.APIStatusError as error:
             raise _status_failure(error, quick=time.perf_counter() - started < QUICK_SECONDS) from error
-        except openai.APITimeoutError as error:
-            raise ModelFailed("timeout", "no connection") from error
-        except openai.APIConnectionError as error:
+        except openai.APIConnectionError as error:  # time-outs too: while connecting there is no other
             raise ModelFailed("unreachable", repr(error.__cause__ or error)) from error
 
     async def _send(self, prompt: Prompt) -> OpenResponse:
         messages = cast("list[ChatCompletionMessageParam]", [_encoded(message) for message in prompt])
-        create = self._client.chat.completions.with_streaming_response.create
-        opening = create(model=self._model, messages=messages, stream=True, extra_body=self._options)
+        opening = self._create(model=self._model, messages=messages, stream=True, extra_body=self._options)
         return await opening.__aenter__()
 
     def _gives_way(self, complaint: str) -> bool:
