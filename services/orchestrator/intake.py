@@ -24,7 +24,7 @@ from services.orchestrator import intake_sql
 
 log = structlog.get_logger(__name__)
 
-EVENTS = Counter("parley_inbound_events_total", "Provider items by kind and what became of them", ["kind", "outcome"])
+EVENTS = Counter("parley_intake_events_total", "Provider items by kind and what became of them", ["kind", "outcome"])
 TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57", "58")
 POSTGRES_CANNOT_STORE = "\x00"
 
@@ -106,7 +106,7 @@ class Intake:
         pause = 0.1
         while True:
             try:
-                await self._take_all(events)
+                await self.take_all(events)
                 break
             except (SQLAlchemyError, OSError) as error:
                 log.warning("database_unavailable", error=str(error)[:200], retry_in=pause)
@@ -114,11 +114,16 @@ class Intake:
                 pause = min(pause * 2, 3.0)
         await self._consumer.done(readable)
 
-    async def _take_all(self, events: list[InboundEvent]) -> None:
+    async def take_all(self, events: Sequence[InboundEvent]) -> list[Taken]:
+        """Like `take`, for events that a gateway answers for: what the database refuses is kept, with the reason.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database is away; not all was stored, and all can be given again.
+        """
         try:
-            await self.take(events)
+            return await self.take(events)
         except RejectedEvent as error:
-            await self._keep_failed(events[0], str(error))
+            return [await self._keep_failed(events[0], str(error))]
 
     async def _store(self, events: Sequence[InboundEvent]) -> list[Taken]:
         """One transaction for all."""

@@ -1,0 +1,25 @@
+"""The routers of the API, in the order in which its description lists them."""
+
+from fastapi import APIRouter
+
+from services.orchestrator.auth import endpoints as auth
+from services.orchestrator.brands import endpoints as brands
+from services.orchestrator.channels import endpoints as channels
+from services.orchestrator.conversations import endpoints as conversations
+from services.orchestrator.conversations import inbound
+from services.orchestrator.knowledge import endpoints as knowledge
+from services.orchestrator.ledger import endpoints as ledger
+from services.orchestrator.live import endpoints as live
+from services.orchestrator.tenants import endpoints as tenants
+
+ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    tenants.router,
+    brands.router,
+    channels.router,
+    knowledge.router,
+    inbound.router,
+    conversations.router,
+    ledger.router,
+    live.router,
+)

@@ -1,0 +1,160 @@
+"""Bodies of conversations and messages."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from services.orchestrator.auth.schemas import Input, Output
+
+Words = Annotated[str, StringConstraints(min_length=1, max_length=16_000)]
+
+
+class CustomerRead(Output):
+    """Who writes. `address` is where replies go, in the platform's words."""
+
+    id: UUID
+    name: str | None
+    address: str
+
+
+class Preview(Output):
+    """The last message of a conversation, for lists."""
+
+    author: str
+    text: str | None
+    kind: str
+    sent_at: datetime
+
+
+class MessageRead(Output):
+    """One message. `status` is the delivery status of outbound ones; `context` holds what a bot reply was built on."""
+
+    id: UUID
+    seq: int
+    direction: Literal["inbound", "outbound", "internal"]
+    author: Literal["customer", "bot", "agent", "system"]
+    author_id: UUID | None
+    kind: str
+    text: str | None
+    attachments: list[dict[str, Any]]
+    external_id: str | None
+    status: str
+    error: dict[str, Any] | None
+    citations: list[dict[str, Any]]
+    context: list[dict[str, Any]]
+    sent_at: datetime
+
+
+class ConversationSummary(Output):
+    """A conversation in a list."""
+
+    id: UUID
+    brand_id: UUID
+    channel_config_id: UUID
+    channel: str
+    status: str
+    owner: str
+    owner_reason: str | None
+    offered_until: datetime | None
+    assignee_id: UUID | None
+    customer: CustomerRead
+    last_message: Preview | None
+    last_message_at: datetime
+    last_customer_message_at: datetime | None
+    created_at: datetime
+
+
+class ConversationRead(ConversationSummary):
+    """A conversation with its latest messages, oldest first. `before` pages back; null at the beginning."""
+
+    messages: list[MessageRead]
+    before: int | None
+
+
+class MessageCreate(Input):
+    """An agent's words: to the customer, or (`private`) to colleagues only."""
+
+    text: Words
+    private: bool = False
+
+
+class NoteCreate(Input):
+    """A note that colleagues see, and the customer does not."""
+
+    text: Words
+
+
+class Assignment(Input):
+    """Who is to answer."""
+
+    assignee_id: UUID
+
+
+class SenderIn(Input):
+    """Who wrote."""
+
+    external_id: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+    name: Annotated[str, StringConstraints(max_length=300)] | None = None
+    username: Annotated[str, StringConstraints(max_length=300)] | None = None
+
+
+class AttachmentIn(Input):
+    """A file, picture or recording."""
+
+    kind: Annotated[str, StringConstraints(min_length=1, max_length=32)]
+    external_id: Annotated[str, StringConstraints(max_length=600)] | None = None
+    url: Annotated[str, StringConstraints(max_length=2_000)] | None = None
+    media_type: Annotated[str, StringConstraints(max_length=200)] | None = None
+    filename: Annotated[str, StringConstraints(max_length=500)] | None = None
+    size: int | None = Field(None, ge=0)
+
+
+class InboundMessageIn(Input):
+    """What a customer sent. A repeat of the same `external_id` on the same channel config changes nothing."""
+
+    channel_config_id: UUID
+    external_id: Annotated[str, StringConstraints(min_length=1, max_length=600)]
+    sender: SenderIn
+    kind: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,32}$")] = "text"
+    text: Annotated[str, StringConstraints(max_length=16_000)] | None = None
+    payload: Annotated[str, StringConstraints(max_length=2_000)] | None = None
+    attachments: list[AttachmentIn] = Field(default_factory=list, max_length=30)
+    reply_to: Annotated[str, StringConstraints(max_length=600)] | None = None
+    conversation_id: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = Field(
+        None, description="the platform's conversation where it is not the sender's own, such as a group"
+    )
+    sent_at: AwareDatetime | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class InboundAccepted(Output):
+    """The message is durable. `reply` is there only if the caller preferred to wait, and the bot was in time."""
+
+    message_id: UUID | None
+    conversation_id: UUID | None
+    duplicate: bool
+
+
+class InboundAnswered(InboundAccepted):
+    """The message and the reply to it."""
+
+    reply: MessageRead
+
+
+class EventTaken(Output):
+    """What became of one event of a batch."""
+
+    external_id: str
+    state: str
+    duplicate: bool
+    reason: str | None
+    message_id: UUID | None
+    conversation_id: UUID | None
+
+
+class EventsTaken(Output):
+    """One answer per event, in their order."""
+
+    items: list[EventTaken]
