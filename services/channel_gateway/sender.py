@@ -24,6 +24,7 @@ from packages.core.db.repositories import deliveries
 from packages.core.db.repositories.deliveries import Claimed, Settlement
 from packages.core.db.session import Database
 from packages.core.domain.messages import OutboundResponse
+from packages.core.errors import Unavailable
 from services.channel_gateway.channels import Channel, SendResult
 from services.channel_gateway.directory import Directory
 
@@ -152,7 +153,10 @@ class Sender:
     async def _send(self, item: Claimed) -> SendResult:
         """One attempt through the channel, within the time limit."""
         response = item.response
-        account = await self._directory.find(response.channel_config_id)
+        try:
+            account = await self._directory.find(response.channel_config_id)
+        except Unavailable as error:
+            return SendResult(outcome="retry", code=error.code, reason=error.message)
         channel = self._channels.get(account.kind) if account else None
         if account is None or channel is None:
             return SendResult(outcome="failed", code="no_channel", reason="The channel was removed or switched off.")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 import pytest_asyncio
@@ -37,7 +38,7 @@ class Talk:
     def __init__(self, database: Database, redis: Redis, owner: TenantWithBrand, channel: UUID, **turn: float) -> None:
         self.database, self.redis, self.owner, self.channel = database, redis, owner, channel
         self.settings = Settings(
-            _env_file=None,  # type: ignore[call-arg]
+            _env_file=None,
             turn=TurnSettings.model_validate({"debounce_seconds": 0.2, "lease_seconds": 3} | turn),
             delivery=DeliverySettings(),
         )
@@ -103,7 +104,8 @@ class TestRun:
             await talk.until_quiet()
         (reply,) = await talk.replies()
         assert "password" in str(reply["text"]).lower()
-        citation, *_ = reply["citations"]  # type: ignore[misc]
+        citations: Any = reply["citations"]
+        citation = citations[0]
         (chunk,) = await talk.sql(f"SELECT text FROM knowledge_chunk WHERE id = '{citation['chunk_id']}'")
         assert citation["quote"] in str(chunk["text"])
         assert reply["context"]

@@ -141,6 +141,8 @@ class Claims:
     blocked: list[OutboundResponse]
 
 
+# Waits for locks instead of skipping them: the sweep publishes before it commits, so its rows are locked just when
+# their entries come off the stream.
 _CLAIMABLE = text(f"""
 SELECT d.id, d.payload, d.attempts, d.in_doubt, d.channel_config_id, d.conversation_id,
        d.epoch IS NOT NULL AND (d.epoch <> c.epoch OR c.owner = '{Owner.HUMAN}') AS is_void,
@@ -149,7 +151,7 @@ SELECT d.id, d.payload, d.attempts, d.in_doubt, d.channel_config_id, d.conversat
 FROM delivery d JOIN conversation c ON c.id = d.conversation_id
 WHERE d.id = ANY(:ids) AND d.state = 'published'
 ORDER BY d.seq
-FOR UPDATE OF d SKIP LOCKED
+FOR UPDATE OF d
 """)  # noqa: S608 - constants
 
 _CLAIM = text("""
