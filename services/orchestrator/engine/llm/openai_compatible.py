@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,10 +17,10 @@ import msgspec
 import openai
 import stamina
 from openai import AsyncAPIResponse, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionChunk
 
 from packages.core.config import LLMEndpoint, LLMSettings
-from services.orchestrator.engine.llm import Completion, ModelFailed, Prompt, PromptMessage
+from services.orchestrator.engine.llm import Completion, ModelFailed, Prompt
 
 OpenResponse: TypeAlias = AsyncAPIResponse[AsyncStream[ChatCompletionChunk]]
 
@@ -162,11 +162,8 @@ class OpenAICompatible:
             if "event-stream" not in response.headers.get("content-type", "event-stream"):
                 yield reading.take(_parsed(await response.read()))
                 return
-            async for line in response.iter_lines():
-                if not line.startswith("data:"):
-                    continue
-                data = line[5:].strip()
-                if data == "[DONE]":
+            async for data in _events(response.iter_bytes()):
+                if data == b"[DONE]":
                     return
                 if piece := reading.take(_parsed(data)):
                     yield piece
@@ -196,8 +193,9 @@ class OpenAICompatible:
             raise ModelFailed("unreachable", repr(error.__cause__ or error)) from error
 
     async def _send(self, prompt: Prompt) -> OpenResponse:
-        messages = cast("list[ChatCompletionMessageParam]", [_encoded(message) for message in prompt])
-        opening = self._create(model=self._model, messages=messages, stream=True, extra_body=self._options)
+        # As `extra_body` the messages escape the SDK's walk over every typed parameter, a third of a call's CPU time.
+        body = self._options | {"messages": [{"role": item.role, "content": item.content} for item in prompt]}
+        opening = self._create(model=self._model, messages=[], stream=True, extra_body=body)
         return await opening.__aenter__()
 
     def _gives_way(self, complaint: str) -> bool:
@@ -211,11 +209,19 @@ class OpenAICompatible:
         return False
 
 
-def _encoded(message: PromptMessage) -> dict[str, str]:
-    return {"role": message.role, "content": message.content}
+async def _events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The `data` fields of server-sent events. Chunks may end anywhere."""
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield line[5:].strip()
+    if rest.startswith(b"data:"):
+        yield rest[5:].strip()
 
 
-def _parsed(data: str | bytes) -> _Event:
+def _parsed(data: bytes) -> _Event:
     try:
         return _decode(data)
     except msgspec.DecodeError as error:
