@@ -43,15 +43,16 @@ PERSONA = {
 
 async def prepare(settings: Settings, kept: Mapping[str, str], console: Console) -> str:
     """Make what is missing of the demo and say how to use it. If that fails it is told, and Parley runs on."""
-    password = kept["DEMO_PASSWORD"]
+    password, made = kept["DEMO_PASSWORD"], settings.data_dir / "demo-made"
     try:
         async with APIClient(settings.internal_orchestrator_url) as api:
-            if not await api.log_in(ADMIN, password):
+            if not made.exists() or not await api.log_in(ADMIN, password):
                 await _make_tenant(api, settings, password)
             brand_id = await _brand(api)
             await _people(api, password)
             channels = await _channels(api, brand_id, settings)
             await _knowledge(api, brand_id, console)
+        made.touch()
     except APIRefused as error:
         console.trouble("demo", f"not complete: {error}")
         return _how_to_operate(settings)
@@ -64,6 +65,10 @@ async def _make_tenant(api: APIClient, settings: Settings, password: str) -> Non
         raise APIRefused(
             f"the platform admin {settings.admin_email} has another password than PARLEY_ADMIN_PASSWORD says"
         )
+    if any(tenant["slug"] == SLUG for tenant in (await api.get("/v1/tenants", limit="200"))["items"]):
+        if not await api.log_in(ADMIN, password):
+            raise APIRefused(f"the password of {ADMIN} is no longer the one in secrets.env")
+        return
     tenant = {"name": "Fernhill Coffee", "slug": SLUG, "admin_email": ADMIN, "admin_password": password}
     await api.post("/v1/tenants", tenant)
     await api.log_in(ADMIN, password)

@@ -3,12 +3,15 @@
 import json
 import re
 import shutil
+import time
+from collections import Counter
 from pathlib import Path
 
 MAX_BYTES = 20_000_000
 SHOWN_PER_READ = 8
 _SEVERE = frozenset({"warning", "error", "critical"})
 _SEVERE_TEXT = re.compile(r"error|exception|traceback|critical|fatal|warning", re.IGNORECASE)
+_VARYING = re.compile(r"[0-9a-f]{8,}|[\d.:]+")
 _LEFT_OUT = frozenset({"level", "event", "timestamp", "service", "logger", "trace_id", "span_id", "exception"})
 
 
@@ -33,17 +36,35 @@ def last_lines(log: Path, count: int = 15) -> list[str]:
 
 
 class Tail:
-    """Reads what was appended to a log since the last look, and picks warnings, errors and crashes."""
+    """Reads what was appended to a log since the last look, and picks warnings, errors and crashes.
 
-    def __init__(self, log: Path) -> None:
+    The same message again within `repeat_seconds` is counted, not shown.
+    """
+
+    def __init__(self, log: Path, *, repeat_seconds: float = 60.0) -> None:
         self._log = log
+        self._repeat_seconds = repeat_seconds
         self._position = log.stat().st_size if log.exists() else 0
+        self._shown_at: dict[str, float] = {}
+        self._repeats: Counter[str] = Counter()
 
     def severe(self) -> list[str]:
         """New lines worth showing, at most `SHOWN_PER_READ` and a line that says how many more there are."""
-        lines = [line for line in map(_shown, self._new_lines()) if line]
+        lines = [line for line in map(self._once, filter(None, map(_shown, self._new_lines()))) if line]
         more = len(lines) - SHOWN_PER_READ
         return [*lines[:SHOWN_PER_READ], f"… and {more} more lines, see {self._log}"] if more > 0 else lines
+
+    def _once(self, line: str) -> str | None:
+        kind, now = _VARYING.sub("", line), time.monotonic()
+        if now - self._shown_at.get(kind, -self._repeat_seconds) < self._repeat_seconds:
+            self._repeats[kind] += 1
+            return None
+        if len(self._shown_at) > 1000:  # messages without end, each of its own kind
+            self._shown_at.clear()
+            self._repeats.clear()
+        self._shown_at[kind] = now
+        repeats = self._repeats.pop(kind, 0)
+        return f"{line} (and {repeats} times before)" if repeats else line
 
     def _new_lines(self) -> list[str]:
         try:
@@ -69,4 +90,5 @@ def _shown(line: str) -> str | None:
         return None
     fields = " ".join(f"{name}={value}" for name, value in entry.items() if name not in _LEFT_OUT)
     cause = str(entry.get("exception", "")).strip().rsplit("\n", 1)[-1]
-    return " ".join(part for part in (f"{entry['level']}: {entry.get('event')}", fields, cause) if part)
+    event = str(entry.get("event")).split("\n", 1)[0]
+    return " ".join(part for part in (f"{entry['level']}: {event}", fields, cause) if part)

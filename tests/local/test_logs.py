@@ -1,4 +1,6 @@
 import json
+import string
+import time
 from pathlib import Path
 
 import pytest
@@ -48,10 +50,20 @@ class TestTail:
     def test_a_flood_is_cut_and_counted(self, tmp_path: Path) -> None:
         log = tmp_path / "a.log"
         tail = Tail(log)
-        log.write_text("error\n" * 1000)
+        log.write_text("".join(f"error {letter * 3}\n" for letter in string.ascii_letters))
         shown = tail.severe()
         assert len(shown) == SHOWN_PER_READ + 1
-        assert "992 more" in shown[-1]
+        assert "44 more" in shown[-1]
+
+    def test_the_same_again_is_counted(self, tmp_path: Path) -> None:
+        log = tmp_path / "a.log"
+        tail = Tail(log, repeat_seconds=0.2)
+        log.write_text("error: retry in 1.5\nerror: retry in 3\nerror: retry in 6\n")
+        first = tail.severe()
+        time.sleep(0.25)
+        with log.open("a") as file:
+            file.write("error: retry in 12\n")
+        assert (first, tail.severe()) == (["error: retry in 1.5"], ["error: retry in 12 (and 2 times before)"])
 
     def test_goes_on_after_a_rotation(self, tmp_path: Path) -> None:
         log = tmp_path / "a.log"
