@@ -23,12 +23,12 @@ class FaultOrder(Faults):
     channel: str | None = None
 
 
-def _stage(request: Request) -> Stage:
+async def _stage(request: Request) -> Stage:
     stage: Stage = request.app.state.stage
     return stage
 
 
-def _platforms(request: Request) -> dict[str, Platform]:
+async def _platforms(request: Request) -> dict[str, Platform]:
     platforms: dict[str, Platform] = request.app.state.platforms
     return platforms
 

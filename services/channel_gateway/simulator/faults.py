@@ -57,6 +57,7 @@ class Faults(BaseModel):
 
 
 _STRIKING = ("rate_429", "rate_500", "rate_502", "rate_timeout", "rate_reset", "rate_reset_after")
+_NONE = Faults()
 
 
 class FaultBox:
@@ -73,7 +74,7 @@ class FaultBox:
 
     def of(self, channel: str) -> Faults:
         """What is in force on a channel: its own, else that of every channel, else nothing."""
-        return self._faults.get(channel) or self._faults.get(EVERY_CHANNEL) or Faults()
+        return self._faults.get(channel) or self._faults.get(EVERY_CHANNEL) or _NONE
 
     async def put(self, values: dict[str, Any], channels: list[str]) -> None:
         """Replace the faults of `values["channel"]`, of every channel where it is absent.

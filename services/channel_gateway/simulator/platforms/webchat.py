@@ -148,8 +148,11 @@ class WebChat(Platform):
         if status not in (200, 201):
             return Receipt(_is_final(status), status, answer)
         session = msgspec.json.decode(answer)
+        if session.get("customer_id") != visitor.customer_id:
+            visitor.after = 0
         visitor.token, visitor.customer_id = session["session_token"], session.get("customer_id")
-        visitor.after = 0
+        if (listener := self._listeners.pop(visitor.key, None)) is not None:
+            listener.cancel()
         await self._remember(visitor)
         return None
 
@@ -168,7 +171,11 @@ class WebChat(Platform):
             return
         task = asyncio.create_task(self._listen_on(visitor), name=visitor.key)
         self._listeners[visitor.key] = task
-        task.add_done_callback(lambda _task: self._listeners.pop(visitor.key, None))
+        task.add_done_callback(lambda ended: self._forget_listener(visitor.key, ended))
+
+    def _forget_listener(self, key: str, ended: "asyncio.Task[None]") -> None:
+        if self._listeners.get(key) is ended:
+            del self._listeners[key]
 
     async def _listen_on(self, visitor: Visitor) -> None:
         """Follow the stream, and open it again when it breaks, until the visitor has been silent for long."""
