@@ -1,22 +1,39 @@
 """The gateway's web application: `uvicorn --factory services.channel_gateway.app:create_app`."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import FrameType
+from typing import Any
 
 import aiohttp
+import structlog
 from fastapi import FastAPI
 
 from packages.core import logging, plugins, streams, tracing
 from packages.core.db.session import Database
-from packages.core.http import install
+from packages.core.http import Check, install
 from services.channel_gateway import channels as channel_folder
 from services.channel_gateway.channels import Channel
+from services.channel_gateway.channels.webchat import channel as webchat
 from services.channel_gateway.directory import Directory
 from services.channel_gateway.inbound_log import InboundLog, load_script
+from services.channel_gateway.pages import endpoints as pages
+from services.channel_gateway.parts import Parts
 from services.channel_gateway.pipelined_redis import PipelinedRedis
+from services.channel_gateway.sender import Sender
 from services.channel_gateway.settings import GatewaySettings
+from services.channel_gateway.webchat import endpoints as webchat_endpoints
+from services.channel_gateway.webchat.desk import make_desk
+from services.channel_gateway.webchat.origins import Origins
+from services.channel_gateway.webchat.rooms import Rooms
 from services.channel_gateway.webhooks import InFront, Webhooks
+
+log = structlog.get_logger(__name__)
+_STOP_SECONDS = 15.0
+Handler = Callable[[int, FrameType | None], Any]
 
 
 def create_app(settings: GatewaySettings | None = None) -> FastAPI:
@@ -33,43 +50,110 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
             yield
 
     app = FastAPI(title="Parley channel gateway", lifespan=lifespan)
-    install(app, lambda: {"postgres": app.state.database.ping, "redis": app.state.redis.ping})
+    app.include_router(webchat_endpoints.router)
+    app.include_router(pages.router)
+    app.add_middleware(Origins)
+    install(app, lambda: _checks(app), max_body=settings.intake.max_body)
     app.add_middleware(InFront)
     return app
 
 
 async def _start(app: FastAPI, settings: GatewaySettings, stack: AsyncExitStack) -> None:
-    state = app.state
-    state.settings = settings
-    state.channels = plugins.load(channel_folder, "channel", Channel)
-    state.database = Database(settings.postgres_url, pool_size=settings.postgres.pool_size, name="parley-gateway")
-    stack.push_async_callback(state.database.close)
-    state.redis = streams.connect(settings.redis_url)
-    stack.push_async_callback(state.redis.aclose)
-    state.http = await stack.enter_async_context(aiohttp.ClientSession())
-    state.directory = Directory(state.database, state.redis, state.channels, settings.secret)
+    """Open what the gateway needs, and put its end onto the stack; it is closed backwards."""
+    database = Database(settings.postgres_url, pool_size=settings.postgres.pool_size, name="parley-gateway")
+    stack.push_async_callback(database.close)
+    redis = streams.connect(settings.redis_url)
+    stack.push_async_callback(redis.aclose)
+    http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=512)))
     pipelined = PipelinedRedis(settings.redis_url, timeout=settings.intake.redis_timeout, prepare=load_script)
     await pipelined.start()
     stack.push_async_callback(pipelined.close)
-    state.inbound = InboundLog(pipelined, state.http, settings)
-    state.webhooks = Webhooks(
-        state.channels,
-        state.directory,
-        state.inbound,
+    channels = plugins.load(channel_folder, "channel", Channel)
+    directory = Directory(database, redis, channels, settings.secret)
+    inbound = InboundLog(pipelined, http, settings)
+    desk = make_desk(settings, redis)
+    webchat.connect(desk.rooms.announce)
+    app.state.desk = desk
+    app.state.parts = Parts(
+        settings=settings,
+        database=database,
+        redis=redis,
+        http=http,
+        channels=channels,
+        directory=directory,
+        inbound=inbound,
+        webhooks=_webhooks(settings, channels, directory, inbound),
+    )
+    sender = Sender(database, redis, directory, channels, http, settings.delivery)
+    app.state.loops = [
+        _in_background(directory.run(), stack),
+        _in_background(desk.rooms.run(), stack),
+        _in_background(sender.run(), stack, sender.stop),
+    ]
+    _end_streams_on_signal(desk.rooms, stack)
+
+
+def _checks(app: FastAPI) -> dict[str, Check]:
+    async def loops() -> None:
+        for task in app.state.loops:
+            if task.done():
+                raise RuntimeError(f"{task.get_name()} has ended")
+
+    parts: Parts = app.state.parts
+    return {"postgres": parts.database.ping, "redis": parts.redis.ping, "loops": loops}
+
+
+def _webhooks(
+    settings: GatewaySettings, channels: dict[str, Channel], directory: Directory, inbound: InboundLog
+) -> Webhooks:
+    return Webhooks(
+        channels,
+        directory,
+        inbound,
         meta_app=settings.meta,
         base_url=settings.gateway_base_url,
         max_body=settings.intake.max_body,
         sample_ratio=settings.otel.sample_ratio,
     )
-    _in_background(state.directory.run(), stack)
 
 
-def _in_background(coroutine: object, stack: AsyncExitStack) -> None:
-    task = asyncio.ensure_future(coroutine)  # type: ignore[call-overload]
+def _in_background(
+    coroutine: Coroutine[Any, Any, None], stack: AsyncExitStack, stop: Callable[[], Awaitable[None]] | None = None
+) -> asyncio.Task[None]:
+    """Run a loop until the application stops. With `stop` it may finish what it has in hand, else it is cancelled."""
+    task = asyncio.create_task(coroutine, name=getattr(coroutine, "__qualname__", None))
+    task.add_done_callback(_report)
 
-    async def cancel() -> None:
+    async def finish() -> None:
+        if stop:
+            await stop()
+            await asyncio.wait([task], timeout=_STOP_SECONDS)
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
 
-    stack.push_async_callback(cancel)
+    stack.push_async_callback(finish)
+    return task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.critical("loop_died", loop=task.get_name(), exc_info=error)
+
+
+def _end_streams_on_signal(rooms: Rooms, stack: AsyncExitStack) -> None:
+    """End event streams when the process is told to stop: the server waits for open answers before anything else."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        previous = signal.getsignal(number)
+        if not callable(previous):
+            continue
+
+        def handle(received: int, frame: FrameType | None, earlier: Handler = previous) -> None:
+            loop.call_soon_threadsafe(rooms.close)
+            earlier(received, frame)
+
+        signal.signal(number, handle)
+        stack.callback(signal.signal, number, previous)
+    stack.callback(rooms.close)

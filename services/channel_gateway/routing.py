@@ -38,7 +38,7 @@ class Router:
             self._found[account_id] = await self._other(account_id)
         found = self._found[account_id]
         if isinstance(found, str):
-            return replace(item, kind="foreign", message=None, status=None, ignored=found), self._called
+            return _foreign(item, found), self._called
         return item, found
 
     async def _other(self, account_id: str) -> Account | str:
@@ -48,6 +48,12 @@ class Router:
         if not self._authentic_for(other):
             return f"account {account_id[:100]!r} belongs to another app"
         return other
+
+
+def _foreign(item: Item, reason: str) -> Item:
+    """The refused item; under an id of its own, so that it cannot pass for a repeat of what the account really gets."""
+    external_id = f"foreign:{item.account_id}:{item.external_id}"
+    return replace(item, external_id=external_id, kind="foreign", message=None, status=None, ignored=reason)
 
 
 def event(item: Item, account: Account, received_at: datetime, traceparent: str) -> InboundEvent:

@@ -254,7 +254,7 @@ class InFront:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
-            await scope["app"].state.webhooks(scope, receive, send)
+            await scope["app"].state.parts.webhooks(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 

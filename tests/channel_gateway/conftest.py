@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +44,25 @@ class Server(uvicorn.Server):
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A whole HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+async def whole(response: aiohttp.ClientResponse) -> Answer:
+    """Read an answer to its end."""
+    return Answer(response.status, response.headers, await response.read())
+
+
+@dataclass(frozen=True)
 class Gateway:
     """A running gateway and a client for it."""
 
@@ -51,21 +70,17 @@ class Gateway:
     url: str
     http: aiohttp.ClientSession
 
-    async def post(
-        self, path: str, body: bytes, secret: str | None = APP_SECRET, **headers: str
-    ) -> aiohttp.ClientResponse:
-        """POST a body, signed as Meta does unless `secret` is None. The answer is read to its end."""
+    async def post(self, path: str, body: bytes, secret: str | None = APP_SECRET, **headers: str) -> Answer:
+        """POST a body, signed as Meta does unless `secret` is None."""
         signed = {"X-Hub-Signature-256": signature(body, secret)} if secret else {}
         all_headers = {"Content-Type": "application/json", **signed, **headers}
         async with self.http.post(self.url + path, data=body, headers=all_headers) as response:
-            await response.read()
-            return response
+            return await whole(response)
 
-    async def get(self, path: str, **more: Any) -> aiohttp.ClientResponse:
-        """GET a path. The answer is read to its end."""
-        async with self.http.get(self.url + path, **more) as response:
-            await response.read()
-            return response
+    async def call(self, method: str, path: str, **more: Any) -> Answer:
+        """Any other request."""
+        async with self.http.request(method, self.url + path, **more) as response:
+            return await whole(response)
 
 
 def signature(body: bytes, secret: str) -> str:
@@ -106,11 +121,18 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         await serving
 
 
-@pytest_asyncio.fixture
-async def gateway(engines: Engines, database: Database, redis: Redis) -> AsyncIterator[Gateway]:
-    """A gateway with both engines."""
+@pytest_asyncio.fixture(scope="session")
+async def shared_gateway(engines: Engines) -> AsyncIterator[Gateway]:
+    """One gateway for all tests, for it takes seconds to stop."""
     async with running_gateway(gateway_settings(engines)) as running:
         yield running
+
+
+@pytest_asyncio.fixture
+async def gateway(shared_gateway: Gateway, database: Database, redis: Redis) -> Gateway:
+    """A gateway with both engines that remembers nothing of the test before."""
+    await shared_gateway.app.state.parts.directory.refresh()
+    return shared_gateway
 
 
 @pytest_asyncio.fixture

@@ -19,7 +19,7 @@ _PART_ATTEMPTS = 3
 
 
 class WhatsAppCredentials(BaseModel):
-    """What a brand enters to connect a number. Where the operator's own Meta app serves, secret and token are left out."""
+    """What connects a number. Where the operator's own Meta app serves, secret and verify token are left out."""
 
     phone_number_id: str = Field(min_length=1, max_length=100, json_schema_extra={"x-account-id": True})
     access_token: SecretStr

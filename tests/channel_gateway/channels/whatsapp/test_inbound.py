@@ -78,7 +78,7 @@ def message_kind(event: dict[str, Any]) -> str:
     if event["kind"] == "unsupported":
         return "unsupported"
     name = event["subtype"].partition(".")[0]
-    return KINDS.get(name, name)
+    return str(KINDS.get(name, name))
 
 
 def check_sender(message: InboundMessage, event: dict[str, Any]) -> None:
