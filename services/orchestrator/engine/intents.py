@@ -5,19 +5,20 @@ import re
 from packages.rag.lexical import fold
 
 _PERSON = {
-    "en": r"\b(?:(?:talk|speak|chat|connect\w*|transfer\w*|put|pass|escalate|get|give|need|want|like|prefer|have|reach|"
-    r"contact|see|is there|call)\b(?:\s+(?:me|us|this|it|through|over|in touch|on|up|to|with|for|an?|the|some|one of|"
-    r"your|ya|any|actual|talk|speak|chat))*\s+(?:(?:real|live|actual|human|customer(?: service| support| care)?|"
-    r"support|"
-    r"service|an?)\s+)*(?:(?:(?:real|live|actual)\s+(?:person|one)|human(?:\s+being|\s+agent|\s+person)?|person|"
-    r"(?:live |human |support |service |customer |call cent(?:er|re) )*(?:agent|operator|representative|rep|"
-    r"advisor|adviser)|"
-    r"(?:customer|live|human) (?:service|support|care)|somebody|someone(?: real| human)?|staff|member of staff|manager|"
-    r"supervisor))\b(?!\s+(?:else's|is|are|was|who|stole|changed|used|has|had|hacked|logged|using)))"
+    "en": r"\b(?:talk|speak|chat|connect\w*|transfer\w*|put me|pass me|escalate|reach|contact|get in touch|get me|"
+    r"give me)\b"
+    r"(?:\s+(?:me|us|this|it|through|over|in|on|up|to|with|for|an?|the|some|one of|your|any|actual|touch))*\s+"
+    r"(?:(?:real|live|actual|human|customer|support|service|call cent(?:er|re)|sales)\s+)*"
+    r"(?:person|human(?: being)?|agent|operator|representative|rep|advis[oe]r|service|support|care|somebody|"
+    r"someone|staff|"
+    r"manager|supervisor|colleague)\b"
+    r"|\b(?:need|want|like|prefer|have|is there|do you have|can i get)\b(?:\s+(?:to|an?|the|any|some))*\s+"
+    r"(?:(?:real|live|actual|human|support|service)\s+)*(?:(?:real|live|actual|human)\s+person|human(?: being|"
+    r" help)?|agent|"
+    r"operator|representative)\b|\bwant some person\b"
     r"|^\W*(?:please\W+)?(?:an?\s+)?(?:real person|human|human being|live agent|agent|operator|representative|customer "
     r"service|live chat|live support|human agent)(?:\W+please)?\W*$"
-    r"|\bhuman (?:agent|operator|support)\b|\breal (?:person|human)\b|\blive (?:agent|person|support)\b"
-    r"|\bstop (?:the |this )?bot\b|\bnot (?:a |to a )?(?:bot|robot|machine)\b",
+    r"|\bhuman (?:agent|operator|support)\b|\blive (?:agent|support)\b|\bstop (?:the |this )?bot\b",
     "es": r"\b(?:hablar|hable|comunicar\w*|comunique\w*|contactar|chatear|pas[ae]\w*|transf\w+|quiero|necesito|"
     r"ponga\w*|"
     r"pongan?me)\b.{0,30}\b(?:persona(?: real| humana)?|humano|agente|operador\w*|asesor\w*|representante|alguien|"
@@ -48,6 +49,15 @@ _PERSON = {
 }
 _WANTS_PERSON = re.compile("|".join(f"(?:{pattern})" for pattern in _PERSON.values()))
 
+_ABOUT_BOT = re.compile(
+    r"\b(?:(?:are|r) (?:you|u)|am i|is this|is it|if you are|if you're|you're)(?: (?:an?|the|just|really|actually|"
+    r"even|only|"
+    r"real|live|actual|speaking|talking|chatting|to|with|some|kind of|sort of|or|ai|human))*,? "
+    r"(?:bot|robot|chatbot|machine|computer|ai|artificial intelligence|human(?: being)?|(?:real|live) person|person)\b"
+    r"|\b(?:eres|es usted) .{0,20}(?:robot|bot|humano|persona)\b"
+    r"|\b(?:bist du|sind sie) .{0,20}(?:bot|roboter|mensch|maschine)\b|\b(?:es-tu|êtes-vous|tu es|vous êtes) .{0,20}"
+    r"(?:robot|bot|humain)\b|\b(?:você é|és) .{0,20}(?:rob[oô]|bot|humano)\b|你是.{0,6}(?:机器人|真人|人工)"
+)
 _GREETING = re.compile(
     r"^\W*(?:hi|hiya|hello|hey|hey there|hi there|hello there|good (?:morning|afternoon|evening|day)|greetings|"
     r"hola|buen[oa]s(?: d[ií]as| tardes| noches)?|bonjour|bonsoir|salut|coucou|hallo|guten (?:tag|morgen|abend)|"
@@ -67,17 +77,21 @@ _GOODBYE = re.compile(
     r"auf wiedersehen|tchau|at[eé] logo|arrivederci|tot ziens|doei|再见|拜拜)[\W_]*$"
 )
 _LONGEST = 1000
+_LONGEST_SMALL_TALK = 80
 
 
 def wants_person(text: str) -> bool:
-    """Whether the customer asks for a person."""
-    return _WANTS_PERSON.search(fold(text)[:_LONGEST]) is not None
+    """Whether the customer asks for a person; asking whether this is one is another matter."""
+    folded = fold(text)[:_LONGEST]
+    return _WANTS_PERSON.search(folded) is not None and _ABOUT_BOT.search(folded) is None
 
 
 def small_talk(text: str) -> str | None:
-    """`greeting`, `thanks` or `goodbye` if the message is nothing else; None if it says more."""
-    folded = fold(text)[:_LONGEST]
+    """`greeting`, `thanks`, `goodbye` or `about_bot` if a short message is nothing else; None if it says more."""
+    folded = fold(text)
+    if len(folded) > _LONGEST_SMALL_TALK:
+        return None
     for kind, pattern in (("greeting", _GREETING), ("thanks", _THANKS), ("goodbye", _GOODBYE)):
         if pattern.match(folded):
             return kind
-    return None
+    return "about_bot" if _ABOUT_BOT.search(folded) else None

@@ -13,13 +13,14 @@ _UNSPACED_LANGUAGE = "zh"
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """`greeting` takes the persona's name."""
+    """`greeting` and `about_bot` take the persona's name."""
 
     unknown: str
     handover: str
     greeting: str
     welcome: str
     goodbye: str
+    about_bot: str
     sources: str
 
 
@@ -30,6 +31,7 @@ _PHRASES = {
         greeting="Hello! I'm {name}. How can I help you?",
         welcome="You're welcome! Is there anything else I can help you with?",
         goodbye="Goodbye! Write again whenever you need something.",
+        about_bot="I'm {name}, an automated assistant. I can also pass you on to a person.",
         sources="Sources",
     ),
     "es": Phrases(
@@ -38,6 +40,7 @@ _PHRASES = {
         greeting="¡Hola! Soy {name}. ¿En qué puedo ayudarle?",
         welcome="¡De nada! ¿Puedo ayudarle en algo más?",
         goodbye="¡Hasta pronto! Escríbanos cuando lo necesite.",
+        about_bot="Soy {name}, un asistente automático. También puedo pasarle con una persona.",
         sources="Fuentes",
     ),
     "fr": Phrases(
@@ -46,6 +49,7 @@ _PHRASES = {
         greeting="Bonjour ! Je suis {name}. Comment puis-je vous aider ?",
         welcome="Je vous en prie ! Puis-je vous aider pour autre chose ?",
         goodbye="Au revoir ! Écrivez-nous quand vous voulez.",
+        about_bot="Je suis {name}, un assistant automatique. Je peux aussi vous passer une personne.",
         sources="Sources",
     ),
     "de": Phrases(
@@ -54,6 +58,7 @@ _PHRASES = {
         greeting="Hallo! Ich bin {name}. Wie kann ich Ihnen helfen?",
         welcome="Gern geschehen! Kann ich sonst noch etwas für Sie tun?",
         goodbye="Auf Wiedersehen! Schreiben Sie uns jederzeit wieder.",
+        about_bot="Ich bin {name}, ein automatischer Assistent. Auf Wunsch gebe ich Sie an einen Menschen weiter.",
         sources="Quellen",
     ),
     "pt": Phrases(
@@ -62,6 +67,7 @@ _PHRASES = {
         greeting="Olá! Sou {name}. Como posso ajudar?",
         welcome="De nada! Posso ajudar em mais alguma coisa?",
         goodbye="Até logo! Escreva sempre que precisar.",
+        about_bot="Sou {name}, um assistente automático. Respondo a perguntas e posso passar a conversa a uma pessoa.",
         sources="Fontes",
     ),
     "it": Phrases(
@@ -70,6 +76,7 @@ _PHRASES = {
         greeting="Buongiorno! Sono {name}. Come posso aiutarla?",
         welcome="Prego! Posso aiutarla in altro?",
         goodbye="Arrivederci! Ci scriva quando vuole.",
+        about_bot="Sono {name}, un assistente automatico. Rispondo alle domande e posso passarla a una persona.",
         sources="Fonti",
     ),
     "nl": Phrases(
@@ -78,6 +85,7 @@ _PHRASES = {
         greeting="Hallo! Ik ben {name}. Hoe kan ik u helpen?",
         welcome="Graag gedaan! Kan ik nog iets voor u doen?",
         goodbye="Tot ziens! Schrijf ons gerust opnieuw.",
+        about_bot="Ik ben {name}, een automatische assistent. Als u wilt, geef ik u door aan een medewerker.",
         sources="Bronnen",
     ),
     "zh": Phrases(
@@ -86,6 +94,7 @@ _PHRASES = {
         greeting="您好！我是{name}。请问有什么可以帮您？",
         welcome="不客气！还有什么可以帮您的吗？",
         goodbye="再见！有需要随时联系我们。",
+        about_bot="我是{name}，一个自动助手。我可以回答问题，也可以为您转接人工客服。",
         sources="来源",
     ),
 }
@@ -122,6 +131,11 @@ def greeting(brand: BrandProfile, language: str) -> str:
     """An answer to "hello"."""
     name = brand.display_name or brand.name
     return _own_words(brand.greeting, brand, language) or phrases(language).greeting.format(name=name)
+
+
+def about_bot(brand: BrandProfile, language: str) -> str:
+    """An honest answer to "are you a bot?"."""
+    return phrases(language).about_bot.format(name=brand.display_name or brand.name)
 
 
 def _own_words(words: str, brand: BrandProfile, language: str) -> str:

@@ -224,6 +224,8 @@ def _without_knowledge(turn: _Turn) -> Answer | None:
             return _answer(turn, own.welcome)
         case "goodbye":
             return _answer(turn, own.goodbye)
+        case "about_bot":
+            return _answer(turn, phrases.about_bot(turn.brand, turn.language))
         case _:
             return None
 

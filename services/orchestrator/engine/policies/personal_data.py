@@ -1,4 +1,5 @@
-"""Personal data out of texts that leave the installation: e-mail, phone, payment card (Luhn), IBAN (ISO 13616), IP."""
+"""Personal data out of texts that leave the installation: e-mail, phone, payment card (Luhn), IBAN (ISO 13616),
+IP address, US social security number."""
 
 import ipaddress
 import re
@@ -11,11 +12,18 @@ from services.orchestrator.engine.policies import Finding, Verdict
 CHECK = "personal_data"
 
 _EMAIL = re.compile(r"[\w.+%'-]+@(?:[\w-]+\.)+[\w-]{2,}")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}\b")
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}\b", re.IGNORECASE)
+_SSN = re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-\d{2}-\d{4}(?![\d-])")
 _CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){11,18}(?![\d])")
 _IP = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{0,4})(?![\w:]|\.\d)")
+_DIALLED = re.compile(r"(?<![\w.-])(?:\(\d{1,5}\)|0\d{1,4})(?:[ .\-/]?\d{2,5}){2,4}(?![\w-])")
+_SAID_PHONE = re.compile(
+    r"\b(?:phone|tel|telephone|call|mobile|cell|whatsapp|fax|ring|text|contact|tel[eé]fono|m[oó]vil|"
+    r"t[eé]l[eé]phone|telefon\w*|"
+    r"handy|telefone|celular)\b\D{0,25}(?P<number>\d[\d ().\-/]{5,18}\d)",
+    re.IGNORECASE,
+)
 _MAYBE_PHONE = re.compile(r"\d(?:[\s().\-/x+]{0,3}\d){6,}")
-_LONGEST = 20_000
 
 Span = tuple[int, int, str]
 
@@ -36,13 +44,13 @@ def redact(text: str, region: str = "US") -> Finding:
 
 
 def find(text: str, region: str = "US") -> list[Span]:
-    """Start, end and kind (email, iban, card, ip, phone) of what was found; earlier kinds win where two overlap."""
-    text = text[:_LONGEST]
+    """Start, end and kind (email, iban, card, ip, ssn, phone); earlier kinds win where two overlap."""
     found = [(*match.span(), "email") for match in _EMAIL.finditer(text)] if "@" in text else []
     if any(character.isdigit() for character in text):
         found += _matching(_IBAN, text, "iban", _is_iban)
         found += _matching(_CARD, text, "card", _is_card)
         found += _matching(_IP, text, "ip", _is_ip)
+        found += _matching(_SSN, text, "ssn", bool)
         found += _phones(text, region)
     return found
 
@@ -52,11 +60,16 @@ def _matching(pattern: re.Pattern[str], text: str, kind: str, holds: Callable[[s
 
 
 def _phones(text: str, region: str) -> Iterator[Span]:
+    """What libphonenumber knows, what is written as one dials it (0…, an area code), what is called a phone."""
     if not _MAYBE_PHONE.search(text):
         return
     leniency = phonenumbers.Leniency.POSSIBLE if "+" in text else phonenumbers.Leniency.VALID
-    for match in phonenumbers.PhoneNumberMatcher(text, region, leniency=leniency):
-        yield match.start, match.end, "phone"
+    for known in phonenumbers.PhoneNumberMatcher(text, region, leniency=leniency):
+        yield known.start, known.end, "phone"
+    for match in _DIALLED.finditer(text):
+        yield match.start(), match.end(), "phone"
+    for match in _SAID_PHONE.finditer(text):
+        yield match.start("number"), match.end("number"), "phone"
 
 
 def _without_overlap(found: list[Span]) -> list[Span]:
