@@ -142,10 +142,12 @@ class Match:
 class Candidate:
     """A chunk with what both searches know of it.
 
-    `dense` is the cosine (None if unknown), `coverage` the share of the question's idf mass that the chunk contains.
+    `score` is the fused score, `dense` the cosine (None if unknown), `coverage` the share of the question's idf mass
+    that the chunk contains.
     """
 
     chunk: StoredChunk
+    score: float
     dense: float | None
     bm25: float
     coverage: float

@@ -3,7 +3,6 @@
 The one code path for search, answers and conversations.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -14,12 +13,8 @@ from packages.core.db.session import Database
 from packages.rag.documents import Candidate, Filters, Hit, Scope
 from packages.rag.embeddings import Embedder, Vectors
 from packages.rag.lexical import query_terms
-from packages.rag.vector_store import VectorStore
+from packages.rag.vector_store import DEPTH, VectorStore
 
-RRF_K = 60
-"""The constant of Cormack, Clarke & Büttcher (2009); it keeps one list's first rank from deciding alone."""
-
-CANDIDATES = 50
 LONGEST_QUESTION = 4000
 CACHED_QUESTIONS = 10_000
 CACHE_SECONDS = 600
@@ -105,11 +100,12 @@ async def retrieve_context(
         scope,
         vector,
         terms,
-        max(CANDIDATES, limit),
+        limit,
+        depth=max(DEPTH, limit),
         embedder=knowledge.embedder.name,
         filters=narrowed,
     )
-    return fuse(candidates, max(CANDIDATES, limit))[:limit]
+    return [_hit(item) for item in candidates]
 
 
 async def embed_question(knowledge: Knowledge, scope: Scope, question: str) -> Vectors:
@@ -122,30 +118,7 @@ async def embed_question(knowledge: Knowledge, scope: Scope, question: str) -> V
     return found
 
 
-def fuse(candidates: Sequence[Candidate], depth: int) -> list[Hit]:
-    """Rank by the sum of 1 / (60 + rank) over both lists, each read down to `depth`; scaled so that 1 is the most."""
-    scores: dict[UUID, float] = {}
-    for ranking in (_by_dense(candidates), _by_bm25(candidates)):
-        for rank, item in enumerate(ranking[:depth], start=1):
-            scores[item.chunk.id] = scores.get(item.chunk.id, 0.0) + 1 / (RRF_K + rank)
-    most = 2 / (RRF_K + 1)
-    ranked = sorted(
-        (item for item in candidates if item.chunk.id in scores),
-        key=lambda item: (-scores[item.chunk.id], -item.coverage, item.chunk.source_id, item.chunk.position),
-    )
-    return [_hit(item, scores[item.chunk.id] / most) for item in ranked]
-
-
-def _by_dense(candidates: Sequence[Candidate]) -> list[Candidate]:
-    known = [item for item in candidates if item.dense is not None]
-    return sorted(known, key=lambda item: (-(item.dense or 0.0), item.chunk.id))
-
-
-def _by_bm25(candidates: Sequence[Candidate]) -> list[Candidate]:
-    return sorted((item for item in candidates if item.bm25 > 0), key=lambda item: (-item.bm25, item.chunk.id))
-
-
-def _hit(item: Candidate, score: float) -> Hit:
+def _hit(item: Candidate) -> Hit:
     chunk = item.chunk
     return Hit(
         chunk_id=chunk.id,
@@ -157,7 +130,7 @@ def _hit(item: Candidate, score: float) -> Hit:
         headings=chunk.headings,
         page=chunk.page,
         kind=chunk.kind,
-        score=score,
+        score=item.score,
         dense=item.dense,
         bm25=item.bm25,
         coverage=item.coverage,

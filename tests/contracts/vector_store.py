@@ -93,7 +93,8 @@ class VectorStoreContract:
     ) -> None:
         texts = ["alpha beta", "alpha", "gamma", "delta"]
         ids, vectors = await self.fill(store, scope, await make_source(database, scope), texts)
-        found = await store.search(scope, vectors[3], ["alpha", "beta"], 2, embedder=EMBEDDER)
+        found = await store.search(scope, vectors[3], ["alpha", "beta"], 4, depth=4, embedder=EMBEDDER)
+        assert [item.score for item in found] == sorted((item.score for item in found), reverse=True)
         by_id = {item.chunk.id: item for item in found}
         assert {ids[0], ids[1], ids[3]} <= set(by_id)
         for row in (0, 1, 3):

@@ -12,6 +12,9 @@ from packages.rag.embeddings import Vectors
 ALL = Filters()
 """No narrowing."""
 
+DEPTH = 50
+"""How far down each search is read before the two are fused."""
+
 
 @runtime_checkable
 class VectorStore(Protocol):
@@ -77,10 +80,11 @@ class VectorStore(Protocol):
         terms: Sequence[str],
         limit: int,
         *,
+        depth: int = DEPTH,
         embedder: str,
         filters: Filters = ALL,
     ) -> list[Candidate]:
-        """The union of both searches' best `limit`, in no order, each with both scores and its coverage of the terms.
+        """Both searches' best `depth`, fused (`packages.rag.fusion`); the best `limit` of them with all their scores.
 
         All of it is read from one state of the index.
         """

@@ -13,7 +13,8 @@ from packages.rag import bm25
 from packages.rag.documents import Candidate, Chunk, Filters, Match, Scope, StoredChunk
 from packages.rag.embeddings import Vectors
 from packages.rag.lexical import terms as search_terms
-from packages.rag.vector_store import ALL
+from packages.rag.fusion import fuse
+from packages.rag.vector_store import ALL, DEPTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,22 +113,24 @@ class MemoryVectorStore:
         terms: Sequence[str],
         limit: int,
         *,
+        depth: int = DEPTH,
         embedder: str,
         filters: Filters = ALL,
     ) -> list[Candidate]:
         """See `VectorStore`. There is no await inside, so nothing changes meanwhile."""
         cosines = self._cosines(scope, vector, embedder, filters)
-        near = sorted(cosines, key=lambda place: (-cosines[place], place))[:limit]
+        near = sorted(cosines, key=lambda place: (-cosines[place], place))[:depth]
         scores = self._scores(scope, terms)
-        places = dict.fromkeys([*near, *bm25.best(scores, limit, filters.source_ids)])
+        fused = fuse([near, bm25.best(scores, depth, filters.source_ids)], limit)
         return [
             Candidate(
                 chunk=self._chunk(scope, place),
+                score=score,
                 dense=cosines.get(place),
                 bm25=scores.get(place, bm25.NO_SCORE).bm25,
                 coverage=scores.get(place, bm25.NO_SCORE).coverage,
             )
-            for place in places
+            for place, score in fused
         ]
 
     async def vectors_of(self, scope: Scope, source_id: UUID, *, embedder: str) -> dict[str, Vectors]:

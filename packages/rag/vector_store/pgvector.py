@@ -11,8 +11,9 @@ from packages.core.db.session import Database
 from packages.rag import bm25
 from packages.rag.documents import Candidate, Chunk, Filters, Match, Scope, StoredChunk
 from packages.rag.embeddings import Vectors
+from packages.rag.fusion import fuse
 from packages.rag.lexical import terms as search_terms
-from packages.rag.vector_store import ALL
+from packages.rag.vector_store import ALL, DEPTH
 from packages.rag.vector_store._transactions import joined
 
 EXACT_LIMIT = 20_000
@@ -67,17 +68,15 @@ class PgVectorStore:
         self, scope: Scope, vector: Vectors, limit: int, *, embedder: str, filters: Filters = ALL
     ) -> list[Match]:
         """See `VectorStore`."""
-        found = await self._search(scope, vector, (), limit, embedder, filters)
-        ranked = [Match(chunk=item.chunk, score=item.dense) for item in found if item.dense is not None]
-        return sorted(ranked, key=lambda match: (-match.score, match.chunk.id))[:limit]
+        found = await self._search(scope, vector, (), limit, depth=limit, embedder=embedder, filters=filters)
+        return [Match(chunk=item.chunk, score=item.dense) for item in found if item.dense is not None]
 
     async def search_lexical(
         self, scope: Scope, terms: Sequence[str], limit: int, *, filters: Filters = ALL
     ) -> list[Match]:
         """See `VectorStore`."""
-        found = await self._search(scope, None, terms, limit, "", filters)
-        ranked = [Match(chunk=item.chunk, score=item.bm25) for item in found]
-        return sorted(ranked, key=lambda match: (-match.score, match.chunk.id))[:limit]
+        found = await self._search(scope, None, terms, limit, depth=limit, embedder="", filters=filters)
+        return [Match(chunk=item.chunk, score=item.bm25) for item in found]
 
     async def search(
         self,
@@ -86,11 +85,12 @@ class PgVectorStore:
         terms: Sequence[str],
         limit: int,
         *,
+        depth: int = DEPTH,
         embedder: str,
         filters: Filters = ALL,
     ) -> list[Candidate]:
         """See `VectorStore`. Short statements in one snapshot: nothing is committed in between for this reader."""
-        return await self._search(scope, vector, terms, limit, embedder, filters)
+        return await self._search(scope, vector, terms, limit, depth=depth, embedder=embedder, filters=filters)
 
     async def vectors_of(self, scope: Scope, source_id: UUID, *, embedder: str) -> dict[str, Vectors]:
         """See `VectorStore`."""
@@ -126,14 +126,22 @@ class PgVectorStore:
             exact=corpus.chunks <= self._exact_limit,
         )
 
-    async def _cosines(
-        self, session: AsyncSession, scope: Scope, vector: Vectors, ids: Sequence[UUID], embedder: str
-    ) -> dict[UUID, float]:
-        return await knowledge.cosines(session, scope.brand_id, vector.tolist(), ids, embedder)
+    async def _cosines(self, scope: Scope, vector: Vectors, ids: Sequence[UUID], embedder: str) -> dict[UUID, float]:
+        """Cosines that PostgreSQL does not know; for stores that keep the vectors elsewhere."""
+        return {}
 
     async def _search(
-        self, scope: Scope, vector: Vectors | None, terms: Sequence[str], limit: int, embedder: str, filters: Filters
+        self,
+        scope: Scope,
+        vector: Vectors | None,
+        terms: Sequence[str],
+        limit: int,
+        *,
+        depth: int,
+        embedder: str,
+        filters: Filters,
     ) -> list[Candidate]:
+        """Ranks first and reads the texts of the winners only."""
         async with self._database.tenant(scope.tenant_id, snapshot=True) as session:
             corpus = bm25.CorpusStatistics(*await knowledge.corpus_statistics(session, scope.brand_id))
             if not corpus.chunks:
@@ -141,16 +149,21 @@ class PgVectorStore:
             near: list[bm25.Place] = []
             if vector is not None:
                 near = await self._nearest(
-                    session, scope, vector, limit, embedder=embedder, filters=filters, corpus=corpus
+                    session, scope, vector, depth, embedder=embedder, filters=filters, corpus=corpus
                 )
             found = await knowledge.postings(session, scope.brand_id, terms)
             scores = bm25.score([bm25.Posting(*row) for row in found], terms, corpus)
-            wanted = list(dict.fromkeys([*near, *bm25.best(scores, limit, filters.source_ids)]))
-            rows = await knowledge.load(session, scope.brand_id, wanted)
-            cosines: dict[UUID, float] = {}
-            if vector is not None:
-                cosines = await self._cosines(session, scope, vector, [row.id for row in rows], embedder)
-        return [_candidate(row, cosines.get(row.id), scores) for row in rows]
+            fused = dict(fuse([near, bm25.best(scores, depth, filters.source_ids)], limit))
+            probe = None if vector is None else vector.tolist()
+            rows = await knowledge.load(session, scope.brand_id, list(fused), vector=probe, embedder=embedder)
+        unknown = [row.id for row in rows if row.cosine is None]
+        cosines = await self._cosines(scope, vector, unknown, embedder) if vector is not None and unknown else {}
+        by_place = {(row.source_id, row.position): row for row in rows}
+        return [
+            _candidate(by_place[place], score, cosines.get(by_place[place].id, by_place[place].cosine), scores)
+            for place, score in fused.items()
+            if place in by_place
+        ]
 
 
 def chunk_row(chunk: Chunk) -> knowledge.ChunkRow:
@@ -167,9 +180,9 @@ def chunk_row(chunk: Chunk) -> knowledge.ChunkRow:
 
 
 def _candidate(
-    row: knowledge.LoadedChunk, cosine: float | None, scores: dict[bm25.Place, bm25.LexicalScore]
+    row: knowledge.LoadedChunk, fused: float, cosine: float | None, scores: dict[bm25.Place, bm25.LexicalScore]
 ) -> Candidate:
-    score = scores.get((row.source_id, row.position), bm25.NO_SCORE)
+    lexical = scores.get((row.source_id, row.position), bm25.NO_SCORE)
     chunk = StoredChunk(
         id=row.id,
         source_id=row.source_id,
@@ -181,4 +194,4 @@ def _candidate(
         page=row.page,
         kind=row.kind,
     )
-    return Candidate(chunk=chunk, dense=cosine, bm25=score.bm25, coverage=score.coverage)
+    return Candidate(chunk=chunk, score=fused, dense=cosine, bm25=lexical.bm25, coverage=lexical.coverage)

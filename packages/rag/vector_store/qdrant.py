@@ -123,11 +123,7 @@ class QdrantVectorStore(PgVectorStore):
         places = await knowledge.places(session, scope.brand_id, list(found))
         return [places[chunk_id] for chunk_id in found if chunk_id in places][:limit]
 
-    async def _cosines(
-        self, session: AsyncSession, scope: Scope, vector: Vectors, ids: Sequence[UUID], embedder: str
-    ) -> dict[UUID, float]:
-        if not ids:
-            return {}
+    async def _cosines(self, scope: Scope, vector: Vectors, ids: Sequence[UUID], embedder: str) -> dict[UUID, float]:
         condition = _conditions(scope)
         condition.must = [*_listed(condition), models.HasIdCondition(has_id=[str(chunk_id) for chunk_id in ids])]
         return await self._query(vector, condition, len(ids), embedder)

@@ -50,6 +50,7 @@ class LoadedChunk:
     headings: list[str]
     page: int | None
     kind: str
+    cosine: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,23 +144,20 @@ _NEAREST = (
     "WHERE v.brand_id = :brand_id AND v.embedder = :embedder {filters} ORDER BY {distance} LIMIT :limit) v "
     "JOIN knowledge_chunk c ON c.id = v.id ORDER BY v.distance, v.id"
 )
-_EXACT = "v.embedding <=> CAST(:vector AS vector)"
-_INDEXED = f"(v.embedding::vector({INDEXED_DIMENSIONS})) <=> CAST(:vector AS vector({INDEXED_DIMENSIONS}))"
+# The question's vector stands in a sub-select, or a cached plan would read it from its text again for every row.
+_EXACT = "v.embedding <=> (SELECT CAST(:vector AS vector))"
+_INDEXED = f"(v.embedding::vector({INDEXED_DIMENSIONS})) <=> (SELECT CAST(:vector AS vector({INDEXED_DIMENSIONS})))"
 _LOAD = _sql(
-    "SELECT c.id, c.source_id, c.source_version, c.position, s.title, c.text, c.headings, c.page, c.kind "
+    "SELECT c.id, c.source_id, c.source_version, c.position, s.title, c.text, c.headings, c.page, c.kind, "
+    "1 - (v.embedding <=> (SELECT CAST(:vector AS vector))) "
     "FROM unnest(:sources, :positions) AS wanted(source_id, position) "
     "JOIN knowledge_chunk c ON c.source_id = wanted.source_id AND c.position = wanted.position "
-    "JOIN knowledge_source s ON s.id = c.source_id WHERE c.brand_id = :brand_id",
+    "JOIN knowledge_source s ON s.id = c.source_id "
+    "LEFT JOIN knowledge_vector v ON v.id = c.id AND v.embedder = :embedder WHERE c.brand_id = :brand_id",
     brand_id=Uuid(),
     sources=ARRAY(Uuid()),
     positions=ARRAY(Integer()),
-)
-_COSINES = _sql(
-    "SELECT v.id, 1 - (v.embedding <=> CAST(:vector AS vector)) FROM knowledge_vector v "
-    "WHERE v.id = ANY(:ids) AND v.brand_id = :brand_id AND v.embedder = :embedder",
     vector=Text(),
-    ids=ARRAY(Uuid()),
-    brand_id=Uuid(),
     embedder=Text(),
 )
 _PLACES = _sql(
@@ -293,8 +291,15 @@ async def nearest(
     return [(row[1], row[2]) for row in (await session.execute(statement, values)).all()]
 
 
-async def load(session: AsyncSession, brand_id: UUID, places: Sequence[tuple[UUID, int]]) -> list[LoadedChunk]:
-    """The chunks at these places with their source's title; places without one are left out."""
+async def load(
+    session: AsyncSession,
+    brand_id: UUID,
+    places: Sequence[tuple[UUID, int]],
+    *,
+    vector: Sequence[float] | None,
+    embedder: str,
+) -> list[LoadedChunk]:
+    """The chunks at these places with their source's title, and their cosine to `vector` where this table has it."""
     if not places:
         return []
     found = await session.execute(
@@ -303,17 +308,11 @@ async def load(session: AsyncSession, brand_id: UUID, places: Sequence[tuple[UUI
             "brand_id": brand_id,
             "sources": [source for source, _ in places],
             "positions": [position for _, position in places],
+            "vector": None if vector is None else literal(vector),
+            "embedder": embedder,
         },
     )
     return [LoadedChunk(*row) for row in found]
-
-
-async def cosines(
-    session: AsyncSession, brand_id: UUID, vector: Sequence[float], ids: Sequence[UUID], embedder: str
-) -> dict[UUID, float]:
-    """The cosine of each of these chunks to the vector; chunks that this embedder never saw are left out."""
-    values = {"vector": literal(vector), "ids": list(ids), "brand_id": brand_id, "embedder": embedder}
-    return {row[0]: row[1] for row in await session.execute(_COSINES, values)}
 
 
 async def places(session: AsyncSession, brand_id: UUID, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, int]]:

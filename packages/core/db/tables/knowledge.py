@@ -85,7 +85,10 @@ class KnowledgeChunk(TenantRow, table=True):
 
 
 class KnowledgePosting(TenantRow, table=True):
-    """Where one term stands in one source: parallel arrays over the source's chunks."""
+    """Where one term stands in one source: parallel arrays over the source's chunks.
+
+    The source carries the one foreign key: a chunk brings some thirty of these rows, and each key is a look-up more.
+    """
 
     __tablename__ = "knowledge_posting"
     __table_args__ = (
@@ -93,7 +96,8 @@ class KnowledgePosting(TenantRow, table=True):
         Index("ix_knowledge_posting_source_id", "source_id"),
     )
 
-    brand_id: UUID = Field(foreign_key="brand.id", ondelete="CASCADE")
+    tenant_id: UUID = Field(nullable=False)
+    brand_id: UUID
     source_id: UUID = Field(foreign_key="knowledge_source.id", ondelete="CASCADE")
     term: str = Field(max_length=64)
     positions: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))

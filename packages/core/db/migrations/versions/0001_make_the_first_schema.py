@@ -439,16 +439,10 @@ def upgrade() -> None:
         sa.Column("frequencies", sa.ARRAY(sa.SmallInteger()), nullable=False),
         sa.Column("lengths", sa.ARRAY(sa.SmallInteger()), nullable=False),
         sa.ForeignKeyConstraint(
-            ["brand_id"], ["brand.id"], name=op.f("fk_knowledge_posting_brand_id_brand"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
             ["source_id"],
             ["knowledge_source.id"],
             name=op.f("fk_knowledge_posting_source_id_knowledge_source"),
             ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["tenant.id"], name=op.f("fk_knowledge_posting_tenant_id_tenant"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_knowledge_posting")),
     )
