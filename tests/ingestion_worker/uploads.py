@@ -1,6 +1,9 @@
 """What the API does for a worker, and what people see of it."""
 
+from uuid import UUID
+
 import arq
+from sqlalchemy import text
 from sqlmodel import select
 
 from packages.core import jobs
@@ -66,3 +69,10 @@ async def chunks_of(worker: Worker, job: KnowledgeIngestJob) -> list[KnowledgeCh
 async def knowledge_version(worker: Worker, scope: Scope) -> int:
     async with worker.database.tenant(scope.tenant_id) as session:
         return (await session.get_one(Brand, scope.brand_id)).knowledge_version
+
+
+async def age(worker: Worker, job: KnowledgeIngestJob, *, seconds: float) -> None:
+    """Let a source look as if nobody had touched it for so long."""
+    async with worker.database.tenant(job.tenant_id) as session:
+        statement = text("UPDATE knowledge_source SET updated_at = now() - make_interval(secs => :s) WHERE id = :id")
+        await session.execute(statement, {"s": seconds, "id": UUID(job.source_id)})
