@@ -53,7 +53,11 @@ def engines() -> Iterator[Engines]:
     yield Engines(postgres.url, postgres.admin_url, redis.url)
     for command, process in running:
         process.send_signal(command.stop_signal)
-        process.wait(10)
+    for _, process in running:
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:  # a busy machine; the data is thrown away in any case
+            process.kill()
     shutil.rmtree(folder, ignore_errors=True)
 
 
