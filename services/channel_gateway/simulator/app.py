@@ -38,11 +38,14 @@ class SimulatorApp(FastAPI):
 
 
 def create_app(settings: SimulatorSettings | None = None) -> FastAPI:
-    """The app; its state lives from start-up to shut-down and its records beyond that."""
-    settings = settings or SimulatorSettings()
-    logging.configure(
-        "simulator", "warning" if settings.log_level == "info" else settings.log_level, settings.log_format
-    )
+    """The app; its state lives from start-up to shut-down, its records beyond that.
+
+    Without settings it is a process of its own: reads them from the environment, sets logs up.
+    """
+    if settings is None:
+        settings = SimulatorSettings()
+        level = "warning" if settings.log_level == "info" else settings.log_level
+        logging.configure("simulator", level, settings.log_format)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,7 +1,5 @@
 """A simulator on a free port, with accounts in PostgreSQL and a stand-in for the gateway."""
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,6 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-import uvicorn
 from pydantic import SecretStr
 
 from packages.core.config import MetaSettings, PostgresSettings
@@ -20,6 +17,7 @@ from packages.core.db.tables.channels import ChannelConfig
 from services.channel_gateway.simulator.app import create_app
 from services.channel_gateway.simulator.settings import SimulatorSettings
 from tests.channel_gateway.simulator.gateway_double import GatewayDouble
+from tests.channel_gateway.simulator.serving import serving
 from tests.conftest import Engines
 from tests.factories.accounts import make_tenant
 
@@ -105,15 +103,5 @@ def settings(engines: Engines, gateway: GatewayDouble, tmp_path: Path) -> Simula
 @pytest_asyncio.fixture
 async def simulator(settings: SimulatorSettings) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a running simulator."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False))
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:
-            assert not serving.done(), serving.result()
-            await asyncio.sleep(0.01)
-        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with httpx.AsyncClient(base_url=base, timeout=20) as client:
-            yield client
-        server.should_exit = True
-        await serving
+    async with serving(create_app(settings)) as base, httpx.AsyncClient(base_url=base, timeout=20) as client:
+        yield client
