@@ -4,14 +4,17 @@ The one code path for search, answers and conversations.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import UUID
 
 from cachetools import TTLCache
 
+from packages.core.config import Settings
 from packages.core.db.repositories import knowledge as rows
 from packages.core.db.session import Database
-from packages.rag.documents import Candidate, Filters, Hit, Scope
-from packages.rag.embeddings import Embedder, Vectors
+from packages.rag import embeddings, vector_store
+from packages.rag.documents import Candidate, Chunk, Filters, Hit, Scope
+from packages.rag.embeddings import MODELS_DIR, Embedder, Vectors
 from packages.rag.lexical import query_terms
 from packages.rag.vector_store import DEPTH, VectorStore
 
@@ -29,6 +32,19 @@ class Knowledge:
     embedder: Embedder
     questions: TTLCache[tuple[UUID, str, str], Vectors] = field(
         default_factory=lambda: TTLCache(maxsize=CACHED_QUESTIONS, ttl=CACHE_SECONDS)
+    )
+
+
+def open_knowledge(settings: Settings, database: Database, models_dir: Path = MODELS_DIR) -> Knowledge:
+    """The store and the embedder that the settings name.
+
+    Raises:
+        MissingModel: the local model was not brought yet.
+    """
+    return Knowledge(
+        database=database,
+        store=vector_store.create(settings.qdrant, database),
+        embedder=embeddings.create(settings.embeddings, models_dir),
     )
 
 
@@ -62,6 +78,55 @@ async def initialize_brand_knowledge(knowledge: Knowledge, scope: Scope) -> Bran
         state = await rows.brand_state(session, scope.brand_id, knowledge.embedder.name)
     return BrandKnowledge(
         version=state.version, sources=state.sources, chunks=state.chunks, stale_sources=state.stale_sources
+    )
+
+
+async def refresh_brand_knowledge(knowledge: Knowledge, scope: Scope) -> BrandKnowledge:
+    """Bring every indexed source to the present embedder, from its stored chunks; the files are not read again.
+
+    Each source is switched over in one transaction of its own, so answers keep coming meanwhile. Embeds nothing where
+    nothing is stale.
+
+    Raises:
+        NotFound: the tenant has no such brand.
+        Unavailable: the embedding provider is away; what was done until then stays done.
+    """
+    state = await initialize_brand_knowledge(knowledge, scope)
+    for source_id in state.stale_sources:
+        await _re_embed(knowledge, scope, source_id)
+    return await initialize_brand_knowledge(knowledge, scope) if state.stale_sources else state
+
+
+async def _re_embed(knowledge: Knowledge, scope: Scope, source_id: UUID) -> None:
+    embedder = knowledge.embedder
+    async with knowledge.database.tenant(scope.tenant_id) as session:
+        stored = await rows.source_chunks(session, scope.brand_id, source_id)
+    chunks = [_chunk(row, embedder.count_tokens([row.text])[0]) for row in stored]
+    vectors = await embedder.embed([chunk.indexed_text for chunk in chunks])
+    async with knowledge.database.tenant(scope.tenant_id) as session:
+        await rows.lock_source(session, scope.brand_id, source_id)
+        current = await rows.source_chunks(session, scope.brand_id, source_id)
+        if [row.id for row in current] != [row.id for row in stored]:
+            return  # Ingested anew meanwhile, and by the present embedder.
+        version = await rows.mark_re_embedded(session, source_id, embedder.name)
+        await knowledge.store.replace_source(
+            scope, source_id, version, chunks, vectors, embedder=embedder.name, session=session
+        )
+        await rows.bump_version(session, scope.brand_id)
+    await knowledge.store.settle(scope, source_id)
+
+
+def _chunk(row: rows.SourceChunk, token_count: int) -> Chunk:
+    return Chunk(
+        position=row.position,
+        text=row.text,
+        headings=tuple(row.headings),
+        page=row.page,
+        kind=row.kind,
+        token_count=token_count,
+        content_hash=row.content_hash,
+        title=row.title,
+        language=row.language,
     )
 
 

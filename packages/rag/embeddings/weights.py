@@ -52,6 +52,25 @@ def ensure(models_dir: Path = MODELS_DIR) -> Path:
     return folder
 
 
+def model_source(models_dir: Path = MODELS_DIR) -> Path:
+    """The folder with the published model itself, as sentence-transformers reads it; fetched if it is not there.
+
+    Raises:
+        MissingModel: see `ensure`.
+    """
+    installed = _installed()
+    if installed is not None:
+        return installed
+    kept = models_dir / f"{MODEL}-original"
+    if not kept.is_dir():
+        models_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=models_dir, prefix=".fetching-") as scratch:
+            source = _downloaded(Path(scratch))
+            _check(source / "model.safetensors")
+            source.rename(kept)
+    return kept
+
+
 def is_ready(folder: Path) -> bool:
     """Whether the model lies in `folder`, whole: the graph is the last file to be put there."""
     return (folder / "model.onnx").is_file() and (folder / "tokenizer.json").is_file()

@@ -1,11 +1,14 @@
 """What a vector store is: it keeps chunks with their vectors and terms, per tenant and brand, and finds them again."""
 
+import importlib
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from packages.core.config import QdrantSettings
+from packages.core.db.session import Database
 from packages.rag.documents import Candidate, Chunk, Filters, Match, Scope
 from packages.rag.embeddings import Vectors
 
@@ -93,3 +96,13 @@ class VectorStore(Protocol):
     async def vectors_of(self, scope: Scope, source_id: UUID, *, embedder: str) -> dict[str, Vectors]:
         """The stored vectors of a source by its chunks' `content_hash`: unchanged text is not embedded again."""
         ...
+
+
+class _Backend(Protocol):
+    def create(self, settings: QdrantSettings, database: Database) -> VectorStore: ...
+
+
+def create(settings: QdrantSettings, database: Database) -> VectorStore:
+    """Qdrant where it has an address, else PostgreSQL. Imports that backend's module only."""
+    backend: _Backend = importlib.import_module(f"{__name__}.{'qdrant' if settings.url else 'pgvector'}")
+    return backend.create(settings, database)

@@ -12,8 +12,8 @@ from packages.core.db.base import new_id
 from packages.rag import bm25
 from packages.rag.documents import Candidate, Chunk, Filters, Match, Scope, StoredChunk
 from packages.rag.embeddings import Vectors
-from packages.rag.lexical import terms as search_terms
 from packages.rag.fusion import fuse
+from packages.rag.lexical import terms as search_terms
 from packages.rag.vector_store import ALL, DEPTH
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from packages.core.config import QdrantSettings
 from packages.core.db.repositories import knowledge
 from packages.core.db.session import Database
 from packages.rag import bm25
@@ -195,3 +196,8 @@ def _candidate(
         kind=row.kind,
     )
     return Candidate(chunk=chunk, score=fused, dense=cosine, bm25=lexical.bm25, coverage=lexical.coverage)
+
+
+def create(settings: QdrantSettings, database: Database) -> PgVectorStore:
+    """The store over this database."""
+    return PgVectorStore(database)

@@ -14,6 +14,7 @@ import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from packages.core.config import QdrantSettings
 from packages.core.db.repositories import knowledge
 from packages.core.db.session import Database
 from packages.core.errors import NotFound
@@ -23,6 +24,7 @@ from packages.rag.embeddings import Vectors
 from packages.rag.vector_store.pgvector import PgVectorStore
 
 UPSERT_BATCH = 256
+TIMEOUT_SECONDS = 10
 OVERFETCH = 2
 """Points asked for per hit wanted: those of a version that is being replaced may be among them."""
 
@@ -163,3 +165,9 @@ def _conditions(scope: Scope, source_ids: Iterable[UUID] | None = None) -> model
 
 def _listed(condition: models.Filter) -> list[models.Condition]:
     return condition.must if isinstance(condition.must, list) else []
+
+
+def create(settings: QdrantSettings, database: Database) -> QdrantVectorStore:
+    """The store over this database and the cluster that the settings name."""
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    return QdrantVectorStore(database, AsyncQdrantClient(url=settings.url, api_key=key, timeout=TIMEOUT_SECONDS))

@@ -180,6 +180,17 @@ _STALE = text(
     "SELECT id FROM knowledge_source WHERE brand_id = :brand_id AND indexed_hash IS NOT NULL "
     "AND indexed_hash NOT LIKE :suffix ORDER BY id"
 )
+_SOURCE_CHUNKS = text(
+    "SELECT c.id, c.position, c.text, c.headings, c.page, c.kind, c.content_hash, s.title, s.language "
+    "FROM knowledge_chunk c JOIN knowledge_source s ON s.id = c.source_id "
+    "WHERE c.source_id = :source_id AND c.brand_id = :brand_id ORDER BY c.position"
+)
+_RE_EMBEDDED = _sql(
+    "UPDATE knowledge_source SET version = version + 1, updated_at = now(), "
+    "indexed_hash = split_part(indexed_hash, '|', 1) || '|' || :embedder WHERE id = :source_id RETURNING version",
+    source_id=Uuid(),
+    embedder=Text(),
+)
 _MATCHING = _sql(
     "SELECT id FROM knowledge_source WHERE brand_id = :brand_id AND tags @> :tags "
     "AND (:any OR language = ANY(:languages))",
@@ -410,6 +421,33 @@ async def matching_sources(
         _MATCHING, {"brand_id": brand_id, "tags": list(tags), "languages": list(languages), "any": not languages}
     )
     return [row[0] for row in found]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChunk:
+    """A chunk with all that indexing it again needs."""
+
+    id: UUID
+    position: int
+    text: str
+    headings: list[str]
+    page: int | None
+    kind: str
+    content_hash: str
+    title: str
+    language: str | None
+
+
+async def source_chunks(session: AsyncSession, brand_id: UUID, source_id: UUID) -> list[SourceChunk]:
+    """A source's chunks in order."""
+    found = await session.execute(_SOURCE_CHUNKS, {"source_id": source_id, "brand_id": brand_id})
+    return [SourceChunk(*row) for row in found]
+
+
+async def mark_re_embedded(session: AsyncSession, source_id: UUID, embedder: str) -> int:
+    """Write down which embedder indexed the source now; returns its new version."""
+    found = await session.execute(_RE_EMBEDDED, {"source_id": source_id, "embedder": embedder})
+    return int(found.scalar_one())
 
 
 async def bump_version(session: AsyncSession, brand_id: UUID) -> int:
