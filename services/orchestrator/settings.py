@@ -21,6 +21,9 @@ class OrchestratorSettings(Settings):
         None, description="how the orchestrator reaches the gateway (default: http://host:port)"
     )
     gateway_timeout_seconds: float = Field(3.0, gt=0, description="longest wait for the gateway's channel catalogue")
+    guardrails_ai: bool = Field(
+        False, description="pass replies through guardrails-ai validators as well (135 MB, loaded in the background)"
+    )
     shutdown_seconds: float = Field(10.0, gt=0, description="time that loops get to finish what they hold")
 
     @property

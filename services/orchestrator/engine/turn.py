@@ -10,7 +10,6 @@ from uuid import UUID
 import structlog
 
 from packages.core import tracing
-from packages.core.config import Settings
 from packages.core.db.session import Database
 from packages.core.domain.knowledge import Citation
 from packages.core.domain.tenants import BrandProfile
@@ -25,6 +24,7 @@ from services.orchestrator.engine.llm.chain import Chain
 from services.orchestrator.engine.llm.openai_compatible import OpenAICompatible
 from services.orchestrator.engine.policies import Verdict
 from services.orchestrator.engine.prompt import HistoryMessage
+from services.orchestrator.settings import OrchestratorSettings
 
 __all__ = ["Answer", "Engine", "HistoryMessage"]
 
@@ -88,9 +88,11 @@ class Engine:
         self.knowledge = knowledge
         self._models = models
         self._extractive = ExtractiveAnswerer(knowledge.embedder)
+        self._reply_guard: guardrails.TextGuard | None = None
+        self._loading: asyncio.Task[None] | None = None
 
     @classmethod
-    async def create(cls, settings: Settings, database: Database) -> "Engine":
+    async def create(cls, settings: OrchestratorSettings, database: Database) -> "Engine":
         """Load the embedder, open the store, and open one client per endpoint.
 
         Raises:
@@ -101,10 +103,25 @@ class Engine:
         budget = LEASE_SHARE * settings.turn.lease_seconds
         knowledge = Knowledge(database=database, store=PgVectorStore(database), embedder=embedder)
         await knowledge.store.initialize(embedder.dimensions, embedder.name)
-        return cls(knowledge, Chain(models, budget=budget))
+        engine = cls(knowledge, Chain(models, budget=budget))
+        if settings.guardrails_ai:
+            engine.load_reply_guard()
+        return engine
+
+    def load_reply_guard(self) -> "asyncio.Task[None]":
+        """Load guardrails-ai on a thread; replies pass through it from then on. Done when the returned task is."""
+
+        async def load() -> None:
+            self._reply_guard = await asyncio.to_thread(guardrails.load_reply_guard)
+            log.info("guardrails_loaded")
+
+        self._loading = asyncio.create_task(load(), name="guardrails")
+        return self._loading
 
     async def close(self) -> None:
         """Close the models' connections."""
+        if self._loading is not None:
+            self._loading.cancel()
         await self._models.close()
 
     async def answer(self, brand: BrandProfile, question: str, history: Sequence[HistoryMessage] = ()) -> Answer:
@@ -136,13 +153,13 @@ class Engine:
         if draft is None or draft.confidence < _threshold(turn.brand):
             return _abstention(turn, hits, draft.confidence if draft else 0.0)
         cited = {citation.chunk_id for citation in draft.citations}
-        finding = guardrails.inspect_reply(draft.text, [hit.text for hit in hits if str(hit.chunk_id) in cited])
-        if finding.verdict is not Verdict.PASS:
-            turn.trace["guardrails"].append(finding.as_dict())
+        sources = [hit.text for hit in hits if str(hit.chunk_id) in cited]
+        text, findings = guardrails.inspect_reply(draft.text, sources, _region(turn.brand))
+        turn.trace["guardrails"] += [finding.as_dict() | {"where": "reply"} for finding in findings]
+        if self._reply_guard is not None:
+            text = await asyncio.to_thread(self._reply_guard.fix, text, sources, _region(turn.brand))
         turn.trace["drafted_by"] = draft.drafted_by
-        return _answer(
-            turn, finding.text, citations=draft.citations, confidence=draft.confidence, context=_snippets(hits)
-        )
+        return _answer(turn, text, citations=draft.citations, confidence=draft.confidence, context=_snippets(hits))
 
     async def _retrieve(self, turn: _Turn) -> list[Hit]:
         started = time.perf_counter()
