@@ -43,8 +43,14 @@ _BATCH = "/v1/messages/inbound/batch"
 
 
 def create_app(settings: OrchestratorSettings | None = None) -> FastAPI:
-    """The application; nothing is connected before its lifespan begins."""
-    settings = settings or OrchestratorSettings()
+    """The application; nothing is connected before its lifespan begins.
+
+    Without settings it is a process of its own: it reads them from the environment, and sets up logs and traces.
+    """
+    if settings is None:
+        settings = OrchestratorSettings()
+        logging.configure("orchestrator", settings.log_level, settings.log_format)
+        tracing.configure("orchestrator", settings.otel)
     app = FastAPI(
         title="Parley",
         version=_version(),
@@ -81,10 +87,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Connect, check, run the loops; at the end stop them, then close what they used."""
     settings: OrchestratorSettings = app.state.settings
     parts: Parts = app.state.parts
-    logging.configure("orchestrator", settings.log_level, settings.log_format)
-    provider = tracing.configure("orchestrator", settings.otel)
     async with AsyncExitStack() as stack:
-        stack.callback(provider.shutdown)
         await _connect(settings, parts, stack)
         database = parts.get(Database)
         await _refuse_unsafe_roles(database)
@@ -101,7 +104,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _connect(settings: OrchestratorSettings, parts: Parts, stack: AsyncExitStack) -> None:
     """Build every part. Redis and the object store may still be away; PostgreSQL may not."""
     parts.put(OrchestratorSettings, settings)
-    database = parts.put(Database, Database(settings.postgres_url, pool_size=settings.postgres.pool_size))
+    database = parts.put(
+        Database, Database(settings.postgres_url, pool_size=settings.postgres.pool_size, name="parley-orchestrator")
+    )
     stack.push_async_callback(database.close)
     redis = streams.connect(settings.redis_url)
     stack.push_async_callback(redis.aclose)

@@ -37,9 +37,8 @@ async def connect_channel(
     settings: TheSettings,
 ) -> ChannelRead:
     """Connect an account of the brand; `webhook_url` is what the platform is to call. Gateways know it at once."""
-    entry = await catalogue.entry(body.channel)
     async with database.tenant(principal.tenant_id) as session:
-        config = await service.create(session, principal, brand_id, body, entry, box)
+        config = await service.create(session, principal, brand_id, body, catalogue, box)
     await _tell_gateways(redis, config.id)
     return service.shown(config, box, settings.gateway_base_url)
 

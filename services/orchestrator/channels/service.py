@@ -13,21 +13,28 @@ from packages.core.db.tables.channels import ChannelConfig
 from packages.core.errors import Conflict
 from services.orchestrator.auth.permissions import Principal
 from services.orchestrator.channels import repository
-from services.orchestrator.channels.catalogue import Catalogue, Entry
+from services.orchestrator.channels.catalogue import Catalogue
 from services.orchestrator.channels.schemas import ChannelCreate, ChannelRead, ChannelUpdate
 
 REMOVED = "removed"
 
 
 async def create(
-    session: AsyncSession, principal: Principal, brand_id: UUID, new: ChannelCreate, entry: Entry, box: SecretBox
+    session: AsyncSession,
+    principal: Principal,
+    brand_id: UUID,
+    new: ChannelCreate,
+    catalogue: Catalogue,
+    box: SecretBox,
 ) -> ChannelConfig:
-    """Connect an account. `entry` is the catalogue's entry of the channel.
+    """Connect an account.
 
     Raises:
-        NotFound: no such brand. InvalidInput: the credentials do not fit. Conflict: the account is connected already.
+        NotFound: no such brand. UnsupportedFormat: no such channel. InvalidInput: the credentials do not fit.
+        Conflict: the account is connected already. Unavailable: the gateway, which knows the channels, is away.
     """
     await get(session, Brand, brand_id)
+    entry = await catalogue.entry(new.channel)
     credentials = entry.checked(new.credentials)
     config = ChannelConfig(
         tenant_id=principal.tenant_id,
