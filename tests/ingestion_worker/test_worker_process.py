@@ -1,0 +1,194 @@
+"""The worker as a real process: killed, stopped, and with a Redis that forgets."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+from arq.constants import health_check_key_suffix, in_progress_key_prefix
+from redis.asyncio import Redis
+
+from packages.core import jobs
+from packages.core.db.tables.knowledge import KnowledgeSource
+from packages.core.jobs import KnowledgeIngestJob
+from packages.rag.documents import Scope
+from services.ingestion_worker.ingestion import Worker
+from tests.conftest import Engines
+from tests.ingestion_worker.uploads import change, chunks_of, knowledge_version, source_of, upload
+from tests.ingestion_worker.websites import Website, answer, serving
+from tests.processes import stop, venv_binary
+
+Start = Callable[[], subprocess.Popen[bytes]]
+
+
+class Gate:
+    """A page that answers only once it is opened: it holds a worker in the middle of its work."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.visitors = 0
+
+    def __call__(self, request: BaseHTTPRequestHandler) -> None:
+        self.visitors += 1
+        self.open.wait(30)
+        answer(b"<h1>Hours</h1><p>We open at nine.</p>", Content_Type="text/html")(request)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open.set()
+
+
+@pytest.fixture
+def site(gate: Gate) -> Iterator[Website]:
+    with serving({"/hours": gate}) as site:
+        yield site
+
+
+@pytest.fixture
+def start(engines: Engines, tmp_path: Path) -> Iterator[Start]:
+    """Starts a worker as an operator does; what is left of it ends with the test."""
+    started = []
+    environment = {
+        "PARLEY_POSTGRES__URL": engines.postgres_url,
+        "PARLEY_REDIS__URL": engines.redis_url,
+        "PARLEY_STORAGE__URL": f"file://{tmp_path}/objects",
+        "PARLEY_INGESTION__HEARTBEAT_SECONDS": "0.2",
+        "PARLEY_INGESTION__STALE_SECONDS": "1",
+        "PARLEY_INGESTION__SHUTDOWN_SECONDS": "1",
+        "PARLEY_FETCH__ALLOWED_HOSTS": '["127.0.0.1"]',
+    }
+
+    def start() -> subprocess.Popen[bytes]:
+        with (tmp_path / "worker.log").open("ab") as log:
+            process = subprocess.Popen(
+                [venv_binary("arq"), "services.ingestion_worker.worker.WorkerSettings"],
+                env={**os.environ, **environment},
+                stdout=log,
+                stderr=log,
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        stop(process)
+
+
+async def until(condition: Callable[[], object], what: str, seconds: float = 40) -> None:
+    """Wait for a condition, given as a function or a coroutine function."""
+    with failing(what):
+        async with asyncio.timeout(seconds):
+            while True:
+                met = condition()
+                if await met if asyncio.iscoroutine(met) else met:
+                    return
+                await asyncio.sleep(0.05)
+
+
+@contextmanager
+def failing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        pytest.fail(f"waited in vain until {what}")
+
+
+async def status_is(worker: Worker, job: KnowledgeIngestJob, status: str) -> bool:
+    return (await source_of(worker, job)).status == status
+
+
+@pytest.fixture
+async def job(worker: Worker, scope: Scope, site: Website) -> KnowledgeIngestJob:
+    """A queued page that arrives only when the gate opens."""
+    job = await upload(worker, scope, "hours", b"", kind="url", url=site.url("/hours"))
+    await change(worker, job, storage_key=None)
+    await jobs.enqueue_ingest(worker.queue, job)
+    return job
+
+
+async def ready(worker: Worker, job: KnowledgeIngestJob) -> KnowledgeSource:
+    await until(lambda: status_is(worker, job, "ready"), "the source is ready")
+    return await source_of(worker, job)
+
+
+async def test_a_killed_workers_source_is_taken_up_again(
+    worker: Worker, scope: Scope, redis: Redis, job: KnowledgeIngestJob, gate: Gate, start: Start
+) -> None:
+    process = start()
+    await until(lambda: gate.visitors == 1, "the worker reads the source")
+    process.kill()
+    process.wait()
+    assert (await source_of(worker, job)).status == "processing"
+    assert await redis.exists(in_progress_key_prefix + job.job_id)
+    gate.open.set()
+    await asyncio.sleep(1.2)  # until it counts as stale
+    start()
+    source = await ready(worker, job)
+    assert (source.attempts, source.version, await knowledge_version(worker, scope)) == (2, 1, 1)
+    assert [chunk.text for chunk in await chunks_of(worker, job)] == ["We open at nine."]
+
+
+async def test_a_killed_workers_source_moves_to_a_worker_that_lives(
+    worker: Worker, job: KnowledgeIngestJob, gate: Gate, start: Start
+) -> None:
+    first = start()
+    await until(lambda: gate.visitors == 1, "the first worker reads the source")
+    start()
+    first.kill()
+    await until(lambda: gate.visitors == 2, "the second worker reads the source")
+    gate.open.set()
+    assert (await ready(worker, job)).attempts == 2
+
+
+async def test_a_stopped_worker_hands_its_source_back(
+    worker: Worker, redis: Redis, job: KnowledgeIngestJob, gate: Gate, start: Start
+) -> None:
+    process = start()
+    await until(lambda: gate.visitors == 1, "the worker reads the source")
+    process.send_signal(signal.SIGTERM)
+    await until(lambda: process.poll() is not None, "the worker ends", 10)
+    source = await source_of(worker, job)
+    assert (process.returncode, source.status, source.attempts) == (0, "queued", 0)
+    assert not await redis.exists(in_progress_key_prefix + job.job_id)
+    gate.open.set()
+    start()
+    assert (await ready(worker, job)).attempts == 1
+
+
+async def test_a_redis_that_forgets_everything_loses_no_source(
+    worker: Worker, redis: Redis, job: KnowledgeIngestJob, gate: Gate, start: Start
+) -> None:
+    process = start()
+    await until(lambda: gate.visitors == 1, "the worker reads the source")
+    other = await upload(worker, await _scope(worker, job), "forgot-your-password.md")
+    await redis.flushall()
+    gate.open.set()
+    await ready(worker, job)
+    await ready(worker, other)
+    assert process.poll() is None
+
+
+async def _scope(worker: Worker, job: KnowledgeIngestJob) -> Scope:
+    source = await source_of(worker, job)
+    return Scope(tenant_id=source.tenant_id, brand_id=source.brand_id)
+
+
+async def test_tells_arq_that_it_is_well(engines: Engines, redis: Redis, start: Start) -> None:
+    start()
+    await until(lambda: redis.exists(jobs.QUEUE + health_check_key_suffix), "the worker reports its health")
+    check = await asyncio.create_subprocess_exec(
+        venv_binary("arq"),
+        "--check",
+        "services.ingestion_worker.worker.WorkerSettings",
+        env={**os.environ, "PARLEY_POSTGRES__URL": engines.postgres_url, "PARLEY_REDIS__URL": engines.redis_url},
+    )
+    assert await check.wait() == 0
