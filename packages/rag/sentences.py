@@ -32,6 +32,10 @@ def spans(text: str) -> list[tuple[int, int]]:
 
 def _is_border(text: str, start: int, match: re.Match[str]) -> bool:
     mark = match.group()
+    if mark.startswith("\n"):
+        return True
+    if text[text.rfind("\n", 0, match.start()) + 1 :].lstrip().startswith("|"):
+        return False  # A row of a table is one statement, whatever its cells hold.
     if not mark.startswith("."):
         return True
     following = text[match.end() :].lstrip()[:1]

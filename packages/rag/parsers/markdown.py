@@ -1,6 +1,7 @@
 """Markdown (CommonMark with tables), with front matter, template tags and HTML inside."""
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
@@ -9,12 +10,17 @@ from markdown_it.token import Token
 from packages.rag.documents import BlockKind, Document
 from packages.rag.html_blocks import add_html, html_text
 from packages.rag.parsing import Outline, clean, decode, one_line, pipe_table, required
+from packages.rag.tables import add_pair
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _TITLE = re.compile(r"^title:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
 _LANGUAGE = re.compile(r"^lang(?:uage)?:[ \t]*['\"]?([A-Za-z]{2}(?:[-_][A-Za-z]+)?)['\"]?[ \t]*$", re.MULTILINE)
 # Liquid, Jinja and Hugo tags, and the attribute lists of kramdown: instructions to a site builder, not text.
 _TEMPLATE = re.compile(r"\{%-?.*?-?%\}|\{\{.*?\}\}|\{:[^}\n]*\}", re.DOTALL)
+_PAIR = re.compile(
+    r"^([ \t]+)(?:- +)?(title|question|content|answer):[ \t]*(?:[>|][-+]?[ \t]*)?(.*(?:\n(?:\1[ \t]+\S.*|[ \t]*$))*)",
+    re.MULTILINE,
+)
 _FENCE = re.compile(r"(^[ \t]*(`{3,}|~{3,}).*?^[ \t]*\2[ \t]*$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 
 
@@ -31,6 +37,8 @@ class MarkdownParser:
         body = _without_templates(source[front.end() :] if front else source)
         outline = Outline()
         _walk(MarkdownIt("commonmark", {"html": True}).enable("table").parse(body), outline)
+        if front and not outline.blocks:
+            _add_front_pairs(front.group(1), outline)
         title = _front_value(_TITLE, front)
         first = next((block.text for block in outline.blocks if block.kind is BlockKind.HEADING), None)
         return Document(
@@ -38,6 +46,18 @@ class MarkdownParser:
             title=title or first,
             language=_front_value(_LANGUAGE, front),
         )
+
+
+def _add_front_pairs(front: str, outline: Outline) -> None:
+    """Some sites keep a whole FAQ in a page's front matter, as a list of titles with their content."""
+    asked = ""
+    for match in _PAIR.finditer(front):
+        value = one_line(_inline(MarkdownIt("commonmark").parse(textwrap.dedent(match.group(3)))))
+        if match.group(2) in {"title", "question"}:
+            asked = value
+        elif asked:
+            add_pair(asked, value, outline)
+            asked = ""
 
 
 def _front_value(pattern: re.Pattern[str], front: re.Match[str] | None) -> str | None:
