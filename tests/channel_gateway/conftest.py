@@ -124,7 +124,8 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
 @pytest_asyncio.fixture(scope="session")
 async def shared_gateway(engines: Engines) -> AsyncIterator[Gateway]:
     """One gateway for all tests, for it takes seconds to stop."""
-    async with running_gateway(gateway_settings(engines)) as running:
+    settings = gateway_settings(engines, webchat={"session_burst": 100_000, "poll_seconds": 2.0})
+    async with running_gateway(settings) as running:
         yield running
 
 
