@@ -41,7 +41,7 @@ async def test_what_cannot_be_read_says_why_and_what_to_do(name: str, media_type
         ("french_cp1252.txt", "text/plain", "Votre compte a été verrouillé"),
         ("french_utf16.csv", "text/csv", "Votre compte a été verrouillé parce que nous limitons le nom"),
         ("customers_semicolon.csv", "text/csv", "Rasmussen Group"),
-        ("accepted-id-type.md", "application/octet-stream", "Take photos of my ID"),
+        ("accepted-id-type.md", "application/octet-stream", "Military IDs"),
         ("partners-faq.md", "text/markdown", "Who has Login.gov partnered with?\nLogin.gov has over 50 partners"),
     ],
 )

@@ -17,6 +17,11 @@ _TITLE = re.compile(r"^title:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
 _LANGUAGE = re.compile(r"^lang(?:uage)?:[ \t]*['\"]?([A-Za-z]{2}(?:[-_][A-Za-z]+)?)['\"]?[ \t]*$", re.MULTILINE)
 # Liquid, Jinja and Hugo tags, and the attribute lists of kramdown: instructions to a site builder, not text.
 _TEMPLATE = re.compile(r"\{%-?.*?-?%\}|\{\{.*?\}\}|\{:[^}\n]*\}", re.DOTALL)
+_FRONT_LIST = re.compile(
+    r"^(\w+):[ \t]*\n((?:[ \t]+-[ \t]+[^\n:]*(?::(?!\s)[^\n:]*)*\n|[ \t]+-[ \t]+[\"'][^\n]*\n)+)", re.MULTILINE
+)
+_PAGE_VALUE = re.compile(r"\bpage\.(\w+)")
+QUOTES = "\"'"
 _PAIR = re.compile(
     r"^([ \t]+)(?:- +)?(title|question|content|answer):[ \t]*(?:[>|][-+]?[ \t]*)?(.*(?:\n(?:\1[ \t]+\S.*|[ \t]*$))*)",
     re.MULTILINE,
@@ -34,7 +39,7 @@ class MarkdownParser:
         """Blocks of the page; the title is the front matter's, or the first top heading."""
         source = decode(data).replace("\r\n", "\n")
         front = _FRONT_MATTER.match(source)
-        body = _without_templates(source[front.end() :] if front else source)
+        body = _without_templates(source[front.end() :] if front else source, _front_lists(front))
         outline = Outline()
         _walk(MarkdownIt("commonmark", {"html": True}).enable("table").parse(body), outline)
         if front and not outline.blocks:
@@ -65,11 +70,24 @@ def _front_value(pattern: re.Pattern[str], front: re.Match[str] | None) -> str |
     return one_line(html_text(found.group(1).strip("'\""))) or None if found else None
 
 
-def _without_templates(body: str) -> str:
+def _front_lists(front: re.Match[str] | None) -> dict[str, str]:
+    """Lists of the front matter by name, as Markdown: sites keep text there and show it by a tag with `page.name`."""
+    lists = {}
+    for match in _FRONT_LIST.finditer(front.group(1) + "\n" if front else ""):
+        items = [item.strip().removeprefix("-").strip() for item in match.group(2).splitlines()]
+        lists[match.group(1)] = "\n".join(f"- {item.strip(QUOTES)}" for item in items)
+    return lists
+
+
+def _without_templates(body: str, lists: dict[str, str]) -> str:
+    def shown(match: re.Match[str]) -> str:
+        named = _PAGE_VALUE.search(match.group())
+        return f"\n\n{lists[named.group(1)]}\n\n" if named and named.group(1) in lists else ""
+
     parts = _FENCE.split(body)
     # split() with two groups gives: outside, fenced, fence mark, outside, …
     return "".join(
-        _TEMPLATE.sub("", part) if index % 3 == 0 else part for index, part in enumerate(parts) if index % 3 != 2
+        _TEMPLATE.sub(shown, part) if index % 3 == 0 else part for index, part in enumerate(parts) if index % 3 != 2
     )
 
 
