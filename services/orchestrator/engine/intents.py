@@ -58,24 +58,47 @@ _ABOUT_BOT = re.compile(
     r"|\b(?:bist du|sind sie) .{0,20}(?:bot|roboter|mensch|maschine)\b|\b(?:es-tu|êtes-vous|tu es|vous êtes) .{0,20}"
     r"(?:robot|bot|humain)\b|\b(?:você é|és) .{0,20}(?:rob[oô]|bot|humano)\b|你是.{0,6}(?:机器人|真人|人工)"
 )
-_GREETING = re.compile(
-    r"^\W*(?:hi|hiya|hello|hey|hey there|hi there|hello there|good (?:morning|afternoon|evening|day)|greetings|"
-    r"hola|buen[oa]s(?: d[ií]as| tardes| noches)?|bonjour|bonsoir|salut|coucou|hallo|guten (?:tag|morgen|abend)|"
-    r"moin|servus|gr[uü](?:ß|ss) gott|ol[aá]|oi|bom dia|boa (?:tarde|noite)|ciao|buongiorno|buonasera|salve|"
-    r"goedemorgen|goedemiddag|goedenavond|hoi|dag|你好|您好|嗨|哈喽|早上好|晚上好)(?:\s+(?:there|all|everyone|team|"
-    r"bot))?[\W_]*$"
+_SMALL_TALK = {
+    "greeting": {
+        "en": r"hi|hiya|hello|hey|good (?:morning|afternoon|evening|day)|greetings",
+        "es": r"hola|buen[oa]s(?: d[ií]as| tardes| noches)?",
+        "fr": r"bonjour|bonsoir|salut|coucou",
+        "de": r"hallo|guten (?:tag|morgen|abend)|moin|servus|gr[uü](?:ß|ss) gott",
+        "pt": r"ol[aá]|oi|bom dia|boa (?:tarde|noite)",
+        "it": r"ciao|buongiorno|buonasera|salve",
+        "nl": r"goedemorgen|goedemiddag|goedenavond|hoi|goedendag",
+        "zh": r"你好|您好|嗨|哈喽|早上好|晚上好",
+    },
+    "thanks": {
+        "en": r"(?:(?:ok(?:ay)?|great|perfect|super)\W+)?(?:many )?(?:thanks?|thank you|thx|ty|cheers)",
+        "es": r"(?:(?:genial|vale|perfecto)\W+)?(?:muchas )?gracias",
+        "fr": r"(?:(?:parfait|super)\W+)?merci",
+        "de": r"(?:(?:prima|super|ok)\W+)?(?:danke(?: schön| sehr)?|vielen dank)",
+        "pt": r"(?:muito )?obrigad[oa]",
+        "it": r"(?:grazie(?: mille)?)",
+        "nl": r"dank (?:je|u)(?: wel)?|bedankt",
+        "zh": r"谢谢您?|多谢|感谢",
+    },
+    "goodbye": {
+        "en": r"bye|bye bye|goodbye|good night|see you|see ya",
+        "es": r"adi[oó]s|hasta luego",
+        "fr": r"au revoir",
+        "de": r"tsch[uü]ss?|auf wiedersehen",
+        "pt": r"tchau|at[eé] logo",
+        "it": r"arrivederci",
+        "nl": r"tot ziens|doei",
+        "zh": r"再见|拜拜",
+    },
+}
+_TAIL = (
+    r"(?:[\s,]+(?:there|all|everyone|team|bot|again|a lot|so much|very much|you|beaucoup|for (?:your|the) help|"
+    r"por todo))*"
 )
-_THANKS = re.compile(
-    r"^\W*(?:ok(?:ay)?|great|perfect|super|genial|parfait|prima)?\W*(?:thanks?|thank you|thx|ty|cheers|"
-    r"much appreciated|"
-    r"(?:muchas )?gracias|merci|danke(?: schön| sehr)?|vielen dank|(?:muito )?obrigad[oa]|grazie(?: mille)?|"
-    r"dank (?:je|u)(?: wel)?|bedankt|谢谢您?|多谢|感谢)(?:\s+(?:a lot|so much|very much|you|beaucoup|a bunch|again|"
-    r"for (?:your|the) help|por todo))*[\W_]*$"
-)
-_GOODBYE = re.compile(
-    r"^\W*(?:bye|bye bye|goodbye|good night|see you|see ya|adi[oó]s|hasta luego|au revoir|tsch[uü]ss?|"
-    r"auf wiedersehen|tchau|at[eé] logo|arrivederci|tot ziens|doei|再见|拜拜)[\W_]*$"
-)
+_COMPILED_SMALL_TALK = [
+    (kind, language, re.compile(rf"^\W*(?:{words}){_TAIL}[\W_]*$"))
+    for kind, languages in _SMALL_TALK.items()
+    for language, words in languages.items()
+]
 _LONGEST = 1000
 _LONGEST_SMALL_TALK = 80
 
@@ -86,12 +109,12 @@ def wants_person(text: str) -> bool:
     return _WANTS_PERSON.search(folded) is not None and _ABOUT_BOT.search(folded) is None
 
 
-def small_talk(text: str) -> str | None:
-    """`greeting`, `thanks`, `goodbye` or `about_bot` if a short message is nothing else; None if it says more."""
+def small_talk(text: str) -> tuple[str, str | None] | None:
+    """`greeting`, `thanks`, `goodbye` or `about_bot`, and the language it tells, if a short message is nothing else."""
     folded = fold(text)
     if len(folded) > _LONGEST_SMALL_TALK:
         return None
-    for kind, pattern in (("greeting", _GREETING), ("thanks", _THANKS), ("goodbye", _GOODBYE)):
+    for kind, language, pattern in _COMPILED_SMALL_TALK:
         if pattern.match(folded):
-            return kind
-    return "about_bot" if _ABOUT_BOT.search(folded) else None
+            return kind, language
+    return ("about_bot", None) if _ABOUT_BOT.search(folded) else None

@@ -100,6 +100,9 @@ _PHRASES = {
 }
 
 
+_REPLIES = {"greeting": "greeting", "thanks": "welcome", "goodbye": "goodbye", "about_bot": "about_bot"}
+
+
 def phrases(language: str) -> Phrases:
     """The phrases in this language; in English where there are none."""
     return _PHRASES.get(base_language(language), _PHRASES["en"])
@@ -127,15 +130,11 @@ def handover(brand: BrandProfile, language: str) -> str:
     return _own_words(brand.handover_message, brand, language) or phrases(language).handover
 
 
-def greeting(brand: BrandProfile, language: str) -> str:
-    """An answer to "hello"."""
+def small_talk(kind: str, brand: BrandProfile, language: str) -> str:
+    """The answer to a greeting, thanks, a goodbye, or "are you a bot?" (`about_bot`)."""
     name = brand.display_name or brand.name
-    return _own_words(brand.greeting, brand, language) or phrases(language).greeting.format(name=name)
-
-
-def about_bot(brand: BrandProfile, language: str) -> str:
-    """An honest answer to "are you a bot?"."""
-    return phrases(language).about_bot.format(name=brand.display_name or brand.name)
+    own = _own_words(brand.greeting, brand, language) if kind == "greeting" else ""
+    return own or str(getattr(phrases(language), _REPLIES[kind])).format(name=name)
 
 
 def _own_words(words: str, brand: BrandProfile, language: str) -> str:

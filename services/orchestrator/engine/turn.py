@@ -13,16 +13,14 @@ from packages.core import tracing
 from packages.core.db.session import Database
 from packages.core.domain.knowledge import Citation
 from packages.core.domain.tenants import BrandProfile
-from packages.rag import embeddings
 from packages.rag.documents import Hit, Scope
-from packages.rag.retrieval import Knowledge, retrieve_context
-from packages.rag.vector_store.pgvector import PgVectorStore
+from packages.rag.retrieval import Knowledge, open_knowledge, retrieve_context
 from services.orchestrator.engine import followup, grounding, guardrails, intents, metrics, phrases, prompt
 from services.orchestrator.engine.confidence import THRESHOLD
 from services.orchestrator.engine.extractive import ExtractiveAnswerer
 from services.orchestrator.engine.llm.chain import Chain
 from services.orchestrator.engine.llm.openai_compatible import OpenAICompatible
-from services.orchestrator.engine.policies import Verdict
+from services.orchestrator.engine.policies import Verdict, injection
 from services.orchestrator.engine.prompt import HistoryMessage
 from services.orchestrator.settings import OrchestratorSettings
 
@@ -98,11 +96,10 @@ class Engine:
         Raises:
             MissingModel: the local embedding model was not brought yet.
         """
-        embedder = await asyncio.to_thread(embeddings.create, settings.embeddings)
+        knowledge = await asyncio.to_thread(open_knowledge, settings, database)
+        await knowledge.store.initialize(knowledge.embedder.dimensions, knowledge.embedder.name)
         models = [OpenAICompatible(endpoint, settings.llm) for endpoint in settings.llm.endpoints]
         budget = LEASE_SHARE * settings.turn.lease_seconds
-        knowledge = Knowledge(database=database, store=PgVectorStore(database), embedder=embedder)
-        await knowledge.store.initialize(embedder.dimensions, embedder.name)
         engine = cls(knowledge, Chain(models, budget=budget))
         if settings.guardrails_ai:
             engine.load_reply_guard()
@@ -163,7 +160,7 @@ class Engine:
 
     async def _retrieve(self, turn: _Turn) -> list[Hit]:
         started = time.perf_counter()
-        query = followup.search_text(turn.question, turn.history)
+        query = followup.search_text(injection.harmless_part(turn.question), turn.history)
         scope = Scope(tenant_id=UUID(turn.brand.tenant_id), brand_id=UUID(turn.brand.id))
         hits = await retrieve_context(self.knowledge, scope, query, limit=HITS)
         turn.trace |= {"query": query, "hits": [_hit_trace(hit) for hit in hits]}
@@ -233,18 +230,11 @@ def _without_knowledge(turn: _Turn) -> Answer | None:
     if intents.wants_person(turn.question):
         turn.trace["wants_person"] = True
         return _answer(turn, phrases.handover(turn.brand, turn.language), offer_person=True)
-    own = phrases.phrases(turn.language)
-    match intents.small_talk(turn.question):
-        case "greeting":
-            return _answer(turn, phrases.greeting(turn.brand, turn.language))
-        case "thanks":
-            return _answer(turn, own.welcome)
-        case "goodbye":
-            return _answer(turn, own.goodbye)
-        case "about_bot":
-            return _answer(turn, phrases.about_bot(turn.brand, turn.language))
-        case _:
-            return None
+    found = intents.small_talk(turn.question)
+    if found is None:
+        return None
+    kind, language = found
+    return _answer(turn, phrases.small_talk(kind, turn.brand, language or turn.language))
 
 
 def _abstention(turn: _Turn, hits: Sequence[Hit], confidence: float) -> Answer:

@@ -7,6 +7,7 @@ obeys nobody, takes the turn.
 import re
 import unicodedata
 
+from packages.rag.sentences import sentences
 from services.orchestrator.engine.policies import Finding, Verdict
 
 CHECK = "injection"
@@ -85,6 +86,14 @@ def check(text: str) -> Finding:
     plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text[:_LONGEST]))
     kinds = tuple(kind for kind, pattern in _COMPILED.items() if pattern.search(plain))
     return Finding(CHECK, Verdict.FIX if kinds else Verdict.PASS, text, kinds)
+
+
+def harmless_part(text: str) -> str:
+    """The sentences without such signs, to search by; the whole text if none is left."""
+    if check(text).verdict is Verdict.PASS:
+        return text
+    left = [sentence for sentence in sentences(text) if check(sentence).verdict is Verdict.PASS]
+    return " ".join(left) or text
 
 
 def check_document(text: str) -> Finding:
