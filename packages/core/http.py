@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from packages.core import errors, tracing
 from packages.core.db.base import new_id
-from packages.core.errors import AppError, TooLarge, Unavailable
+from packages.core.errors import AppError, InvalidInput, TooLarge, Unavailable
 from packages.core.logging import bound, request_id
 
 log = structlog.get_logger(__name__)
@@ -167,6 +167,9 @@ def unexpected(error: Exception, path: str) -> JSONResponse:
     """Render what no handler took: 503 where a dependency is away, else 500. Logs it either way."""
     if isinstance(error, AppError):
         return _render(error)
+    if isinstance(error, DBAPIError) and _sqlstate(error).startswith("22"):
+        # class 22: a value that a column cannot hold, such as U+0000 in a text
+        return _render(InvalidInput("The request holds a value that cannot be stored, such as a null character."))
     if is_away(error):
         log.error("dependency_away", path=path, error=f"{type(error).__name__}: {error}"[:500])
         return _render(Unavailable("Something this needs is not reachable just now; please try again."))
@@ -177,10 +180,14 @@ def unexpected(error: Exception, path: str) -> JSONResponse:
 def is_away(error: BaseException) -> bool:
     """Whether an exception says that PostgreSQL, Redis or the network is away, rather than that the code is wrong."""
     if isinstance(error, DBAPIError):
-        sqlstate = str(getattr(error.orig, "sqlstate", "") or "")
+        sqlstate = _sqlstate(error)
         # 08 connection, 53 resources, 57P0x shutting down or starting up, 40 serialisation and deadlock
         return error.connection_invalidated or not sqlstate or sqlstate.startswith(("08", "53", "57P0", "40"))
     return isinstance(error, _AWAY)
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", "") or "")
 
 
 def error_response(code: str, message: str, status: int, details: Any = None, headers: Any = None) -> JSONResponse:
