@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
+from itertools import chain
 from math import log
 from uuid import UUID
 
@@ -68,8 +69,8 @@ def score(postings: Iterable[Posting], terms: Sequence[str], corpus: CorpusStati
         ]
         if len(rows) > len(bm25):
             bm25, covered = (np.concatenate([array, np.zeros(len(rows) * 2)]) for array in (bm25, covered))
-        frequency = np.concatenate([np.asarray(posting.frequencies, dtype=np.float64) for posting in found])
-        length = np.concatenate([np.asarray(posting.lengths, dtype=np.float64) for posting in found])
+        frequency = np.fromiter(chain.from_iterable(posting.frequencies for posting in found), dtype=np.float64)
+        length = np.fromiter(chain.from_iterable(posting.lengths for posting in found), dtype=np.float64)
         bm25[index] += idf * frequency * (K1 + 1) / (frequency + K1 * (1 - B + B * length / average))
         covered[index] += idf
     return {place: LexicalScore(float(bm25[row]), float(covered[row] / mass)) for place, row in rows.items()}

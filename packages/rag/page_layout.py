@@ -127,14 +127,15 @@ def _may_be_heading(line: str) -> bool:
 
 
 def _running_lines(pages: Sequence[Sequence[str]]) -> frozenset[str]:
-    """Lines that stand at the edge of at least half of the pages, but for their numbers."""
+    """Lines that stand at the edge of at least half of the pages, but for their numbers; sentences never do."""
     counts: Counter[str] = Counter()
     full = 0
     for page in pages:
         texts = [line for line in page if line]
         if len(texts) > _FEW_LINES:
             full += 1
-            counts.update({_shape(line) for line in (*texts[:_RUNNING_EDGE], *texts[-_RUNNING_EDGE:])})
+            edge = (*texts[:_RUNNING_EDGE], *texts[-_RUNNING_EDGE:])
+            counts.update({_shape(line) for line in edge if not _ENDS.search(line)})
     return frozenset(shape for shape, count in counts.items() if full > _FEW_LINES and count >= full / 2)
 
 
