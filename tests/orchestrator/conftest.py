@@ -65,11 +65,11 @@ async def rival(installation: Installation) -> Company:
     return await installation.company("rival")
 
 
-@pytest_asyncio.fixture
-async def gateway(app: FastAPI, settings: OrchestratorSettings, installation: Installation) -> AsyncIterator[str]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def gateway(app: FastAPI, settings: OrchestratorSettings) -> AsyncIterator[str]:
     """The real gateway, whose catalogue the orchestrator asks."""
     shared = settings.model_dump(include={"postgres", "redis", "secret_key", "data_dir"})
     application = create_gateway(GatewaySettings(_env_file=None, **shared))
     async with served(application, lifespan=True) as url, httpx.AsyncClient(timeout=3) as client:
-        installation.parts.put(Catalogue, Catalogue(client, f"{url}/channels"))
+        app.state.parts.put(Catalogue, Catalogue(client, f"{url}/channels"))
         yield url

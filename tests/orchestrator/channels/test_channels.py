@@ -151,10 +151,13 @@ class TestRemove:
 
 
 class TestCatalogue:
-    async def test_gateway_away(self, installation: Installation, acme: Company) -> None:
-        async with httpx.AsyncClient(timeout=0.5) as client:
-            installation.parts.put(Catalogue, Catalogue(client, f"http://127.0.0.1:{free_port()}/channels"))
-            answer = await acme.admin.post(path(acme), json=WHATSAPP)
+    async def test_gateway_away(
+        self, installation: Installation, acme: Company, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        catalogue = installation.parts.get(Catalogue)
+        monkeypatch.setattr(catalogue, "url", f"http://127.0.0.1:{free_port()}/channels")
+        monkeypatch.setattr(catalogue, "_entries", {})
+        answer = await acme.admin.post(path(acme), json=WHATSAPP)
         assert answer.status_code == 503
         assert "gateway" in answer.json()["error"]["message"]
 
