@@ -14,6 +14,7 @@ from services.local.data_dir import AlreadyRunning, DataDir
 from services.local.engines import Command, EmbeddedPostgres, EmbeddedRedis, EngineFailed
 from services.local.supervisor import DidNotStart, Supervisor
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXPECTED = (AlreadyRunning, EngineFailed, DidNotStart, schema.MigrationFailed, product.PortTaken, OSError)
 
 
@@ -46,6 +47,8 @@ async def main(options: Options) -> int:
     finally:
         await supervisor.stop()
         data.close()
+        for number in STOPS:
+            asyncio.get_running_loop().remove_signal_handler(number)
     return 0
 
 
@@ -57,7 +60,7 @@ def _on_signals(running: asyncio.Task[None], supervisor: Supervisor, console: Co
         console.say("\nStopping; the data stays. Once more to stop at once.")
         running.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOPS:
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
@@ -118,6 +121,10 @@ async def _migrate(settings: Settings, console: Console) -> None:
         current = await schema.current(url)
     except (asyncpg.PostgresError, OSError) as error:
         raise schema.MigrationFailed(f"PostgreSQL (PARLEY_POSTGRES__URL) cannot be used: {error}") from error
+    if current is not None and not schema.is_known(current):
+        raise schema.MigrationFailed(
+            f"The data has schema {current}, which a newer Parley made; update this one, or set another PARLEY_DATA_DIR."
+        )
     newest = schema.head()
     if current != newest:
         await asyncio.to_thread(schema.migrate, url)

@@ -19,15 +19,25 @@ class MigrationFailed(Exception):
 
 def head(versions: Path = VERSIONS) -> str:
     """The newest revision: the one on which no other builds."""
+    revisions, built_upon = _revisions(versions)
+    newest = revisions - built_upon
+    if len(newest) != 1:
+        raise MigrationFailed(f"The migrations in {versions} have {len(newest)} heads; there must be one.")
+    return newest.pop()
+
+
+def is_known(revision: str, versions: Path = VERSIONS) -> bool:
+    """Whether a migration of ours made it."""
+    return revision in _revisions(versions)[0]
+
+
+def _revisions(versions: Path) -> tuple[set[str], set[str]]:
     revisions: set[str] = set()
     built_upon: set[str] = set()
     for file in versions.glob("*.py"):
         for down, double, single in _REVISION.findall(file.read_text()):
             (built_upon if down else revisions).add(double or single)
-    newest = revisions - built_upon
-    if len(newest) != 1:
-        raise MigrationFailed(f"The migrations in {versions} have {len(newest)} heads; there must be one.")
-    return newest.pop()
+    return revisions, built_upon
 
 
 async def current(admin_url: str) -> str | None:
@@ -58,4 +68,4 @@ def migrate(admin_url: str) -> None:
         check=False,
     )
     if done.returncode:
-        raise MigrationFailed(f"The schema could not be migrated: {done.stderr.strip()[-800:]}")
+        raise MigrationFailed(f"The schema could not be migrated: {(done.stderr or done.stdout).strip()[-800:]}")

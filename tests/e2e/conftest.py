@@ -86,7 +86,7 @@ class Stage:
         await self.api.log_in(self.tenant["email"], self.tenant["password"])
 
 
-def _folder() -> Path:
+def reachable_folder() -> Path:
     """A folder that the unprivileged user of the embedded PostgreSQL can reach."""
     folder = Path(tempfile.mkdtemp(prefix="parley-e2e-"))
     folder.chmod(0o755)
@@ -96,7 +96,7 @@ def _folder() -> Path:
 @pytest_asyncio.fixture(scope="session")
 async def stage() -> AsyncIterator[Stage]:
     """Everything started for the first time, demo included; a tenant of our own with nothing known yet."""
-    folder = _folder()
+    folder = reachable_folder()
     product = Product(folder / "data", demo=True)
     await asyncio.to_thread(product.start)
     tenant = await make_brand(product, "story", app_secret="a-meta-secret", phone_number_id="100000000000777")
