@@ -123,7 +123,7 @@ async def _migrate(settings: Settings, console: Console) -> None:
         raise schema.MigrationFailed(f"PostgreSQL (PARLEY_POSTGRES__URL) cannot be used: {error}") from error
     if current is not None and not schema.is_known(current):
         raise schema.MigrationFailed(
-            f"The data has schema {current}, which a newer Parley made; update this one, or set another PARLEY_DATA_DIR."
+            f"A newer Parley made this data (schema {current}). Bring this one up to date, or set PARLEY_DATA_DIR anew."
         )
     newest = schema.head()
     if current != newest:
