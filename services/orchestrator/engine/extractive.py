@@ -6,7 +6,7 @@ and by the question's terms that they hold; `confidence` says whether what came 
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import numpy as np
@@ -19,7 +19,10 @@ from packages.rag.lexical import query_terms, terms
 from services.orchestrator.engine.confidence import Signals, confidence
 from services.orchestrator.engine.passages import MAX_CHARACTERS, Passage, passages
 
-MAX_PASSAGES = 24
+MAX_PASSAGES = 12
+"""Passages that are embedded; an embedding is what costs. Terms decide which, and the rank of their chunk."""
+
+EMBEDDED_CHARACTERS = 320
 MAX_SPANS = 3
 CACHED_VECTORS = 8192
 
@@ -67,13 +70,13 @@ class ExtractiveAnswerer:
 
     async def answer(self, question: str, hits: Sequence[Hit], language: str | None = None) -> Extract | None:
         """The passages that answer the question best; None if there is nothing to choose from."""
-        candidates = [passage for hit in hits for passage in passages(hit)][:MAX_PASSAGES]
-        if not candidates:
+        matched = await asyncio.to_thread(_matched, hits, frozenset(query_terms(question, language)), language)
+        if not matched:
             return None
-        vectors = await self._embed([question, *(passage.in_context for passage in candidates)])
+        texts = [item.passage.in_context[:EMBEDDED_CHARACTERS] for item in matched]
+        vectors = await self._embed([question, *texts])
         likeness = vectors[1:] @ vectors[0]
-        wanted = frozenset(query_terms(question, language))
-        scored = await asyncio.to_thread(_score, candidates, likeness, wanted, language)
+        scored = [replace(item, likeness=float(cosine)) for item, cosine in zip(matched, likeness, strict=True)]
         best = max(scored, key=lambda item: item.score)
         signals = Signals.of(hits, [item.likeness for item in scored], best.overlap)
         return Extract(tuple(_choose(scored, best)), confidence(signals), signals)
@@ -87,21 +90,23 @@ class ExtractiveAnswerer:
         return np.stack(found)
 
 
-def _score(
-    candidates: Sequence[Passage], likeness: NDArray[np.float32], wanted: frozenset[str], language: str | None
-) -> list[Scored]:
-    scored = []
-    for passage, cosine in zip(candidates, likeness, strict=True):
-        heading = wanted & set(terms(passage.heading, language))
-        covers = heading | (wanted & set(terms(passage.text, language)))
-        size = max(len(wanted), 1)
-        scored.append(Scored(passage, float(cosine), len(covers) / size, len(heading) / size, frozenset(covers)))
-    return scored
+def _matched(hits: Sequence[Hit], wanted: frozenset[str], language: str | None) -> list[Scored]:
+    """The passages worth embedding, in the order of the hits, their likeness still unknown."""
+    matched = [_match(passage, wanted, language) for hit in hits for passage in passages(hit)]
+    best_first = sorted(range(len(matched)), key=lambda index: -matched[index].overlap)
+    return [matched[index] for index in sorted(best_first[:MAX_PASSAGES])]
+
+
+def _match(passage: Passage, wanted: frozenset[str], language: str | None) -> Scored:
+    heading = wanted & set(terms(passage.heading, language))
+    covers = heading | (wanted & set(terms(passage.text, language)))
+    size = max(len(wanted), 1)
+    return Scored(passage, 0.0, len(covers) / size, len(heading) / size, covers)
 
 
 def _choose(scored: Sequence[Scored], best: Scored) -> list[Passage]:
     if best.heading >= HEADING_ANSWERS and best.passage.hit.kind != "faq":
-        return [_section([item.passage for item in scored if item.passage.hit is best.passage.hit])]
+        return [_section(passages(best.passage.hit))]
     chosen = [_with_sequel(best, scored)]
     covered = set(best.covers)
     for item in sorted(scored, key=lambda item: -item.score):

@@ -168,14 +168,15 @@ def _checked(claim: _Claim, hits: Sequence[Hit], language: str | None) -> _Claim
     foreign = [number for number in cited if _is_foreign(hits[number - 1], language)]
     if foreign and _has_numbers(claim.text, [hits[number - 1] for number in foreign]):
         return replace(claim, cited=tuple(foreign), support=SUPPORTED, across_languages=True)
-    by_number = {number: _support(words, hits[number - 1], language) for number in range(1, len(hits) + 1)}
-    good = [number for number in cited if by_number[number] >= SUPPORTED]
+    support = {number: _support(words, hits[number - 1], language) for number in cited}
+    good = [number for number in cited if support[number] >= SUPPORTED]
     if not good:
-        best = max(by_number, key=lambda number: by_number[number], default=0)
-        good = [best] if best and by_number[best] >= STRONGLY_SUPPORTED else []
+        support = {number: _support(words, hits[number - 1], language) for number in range(1, len(hits) + 1)}
+        best = max(support, key=lambda number: support[number], default=0)
+        good = [best] if best and support[best] >= STRONGLY_SUPPORTED else []
     if not good or not _has_numbers(claim.text, [hits[number - 1] for number in good]):
         return replace(claim, cited=())
-    return replace(claim, cited=tuple(good), support=max(by_number[number] for number in good))
+    return replace(claim, cited=tuple(good), support=max(support[number] for number in good))
 
 
 def _with_small_words(checked: Sequence[_Claim], language: str | None) -> list[_Claim]:
