@@ -237,7 +237,7 @@ class TestRoles:
         brands = (await client.get("/v1/brands")).json()["items"]
         assert [brand["id"] for brand in brands] == [str(acme.brand_id)]
 
-    @pytest.mark.parametrize("named", [str(new_id()), "nonsense"])
+    @pytest.mark.parametrize("named", [str(new_id()), "nonsense"], ids=["unknown", "nonsense"])
     async def test_platform_admin_names_no_such_tenant(self, installation: Installation, named: str) -> None:
         client = await installation.platform_admin(**{"X-Tenant-Id": named})
         assert (await client.get("/v1/brands")).status_code == 404
