@@ -53,6 +53,19 @@ async def queued(redis: Redis) -> set[str]:
     return {name.decode() for name in await redis.zrange(jobs.QUEUE, 0, -1)}
 
 
+@pytest_asyncio.fixture
+async def without_queue(installation: Installation) -> AsyncIterator[None]:
+    """The orchestrator with a job queue that cannot be reached."""
+    parts = installation.parts
+    alive = parts.get(ArqRedis)
+    dead: ArqRedis = ArqRedis(port=free_port())
+    with pytest.raises(RedisConnectionError):
+        await dead.ping()
+    parts.put(ArqRedis, dead)
+    yield
+    parts.put(ArqRedis, alive)
+
+
 class TestUpload:
     async def test_files_are_stored_and_queued(self, installation: Installation, acme: Company, redis: Redis) -> None:
         answer = await upload(acme, ARTICLE, "agreement_bookmarks.pdf", tags=["help", "login"], language="en")
@@ -159,13 +172,7 @@ class TestUpload:
         assert (source.filename, source.title) == (kept, title)
         assert source.storage_key == f"{acme.tenant_id}/{acme.brand_id}/{source.id}/original"
 
-    async def test_without_redis(
-        self, installation: Installation, acme: Company, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        dead: ArqRedis = ArqRedis(port=free_port())
-        with pytest.raises(RedisConnectionError):
-            await dead.ping()
-        monkeypatch.setitem(installation.parts._by_type, ArqRedis, dead)
+    async def test_without_redis(self, installation: Installation, acme: Company, without_queue: None) -> None:
         answer = await upload(acme, ARTICLE)
         assert (answer.status_code, answer.json()["items"][0]["status"]) == (202, "queued")
         gone = await acme.admin.delete(f"{path(acme)}/{answer.json()['items'][0]['id']}")
