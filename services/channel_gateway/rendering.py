@@ -6,7 +6,9 @@ from typing import Any
 
 _HEADING = "Sources:"
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+")
+_LONGEST_TITLE = 120
 _SHORTEST_TITLE = 20
+_NOTHING = "…"
 
 
 def parts(text: str, citations: Sequence[Mapping[str, Any]], limit: int) -> list[str]:
@@ -15,22 +17,21 @@ def parts(text: str, citations: Sequence[Mapping[str, Any]], limit: int) -> list
     Where text and sources together are too long, titles of sources are shortened first; if that does not suffice the
     text is split at paragraphs, sentences, words, in this order, and the sources follow the last part.
     """
-    listed = sources(citations)
-    whole = f"{text}\n\n{listed}" if listed else text
-    if listed and len(whole) > limit:
-        listed = sources(citations, longest_title=_SHORTEST_TITLE)
-        whole = f"{text}\n\n{listed}"
-    if len(whole) <= limit:
-        return [whole or " "]
+    text = text.strip()
+    for longest_title in (_LONGEST_TITLE, _SHORTEST_TITLE):
+        listed = sources(citations, longest_title)
+        whole = "\n\n".join(part for part in (text, listed) if part)
+        if len(whole) <= limit:
+            return [whole or _NOTHING]
     pieces = _split(text, limit)
-    if listed and len(pieces[-1]) + 2 + len(listed) <= limit:
-        pieces[-1] += f"\n\n{listed}"
-    elif listed:
+    if pieces and len(pieces[-1]) + 2 + len(listed) <= limit:
+        pieces[-1] = f"{pieces[-1]}\n\n{listed}".rstrip()
+    else:
         pieces += _split(listed, limit)
     return pieces
 
 
-def sources(citations: Sequence[Mapping[str, Any]], longest_title: int = 120) -> str:
+def sources(citations: Sequence[Mapping[str, Any]], longest_title: int = _LONGEST_TITLE) -> str:
     """A short numbered list, each source once: title, and page or heading. Empty without citations."""
     lines: list[str] = []
     for citation in citations:

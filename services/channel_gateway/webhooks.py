@@ -1,7 +1,7 @@
 """The webhook routes of every channel: verify, parse, route each item by its own account, append, acknowledge.
 
 This is the product's hot path, so it is a bare ASGI application in front of the web framework: no routing table, no
-dependency injection, no log line for what went well. An answer of 200 means that every item is durable.
+dependency injection, no span, no log line for what went well. An answer of 200 means that every item is durable.
 """
 
 import os
@@ -54,6 +54,13 @@ class MethodNotAllowed(AppError):
         return {"Allow": "GET, POST"}
 
 
+class Crashed(AppError):
+    """A fault of ours."""
+
+    code = "internal"
+    status = 500
+
+
 class Webhooks:
     """Answers /webhooks/{channel}/{channel_config_id} and /webhooks/meta.
 
@@ -101,8 +108,11 @@ class Webhooks:
                 raise MethodNotAllowed("Webhooks are POSTed.")
             self._accepted[channel].inc()
         except AppError as error:
-            response = self._refusal(error, channel, scope["path"], own_id)
-            await response(scope, receive, send)
+            await self._refusal(error, channel, scope["path"], own_id)(scope, receive, send)
+        except Exception as error:  # the edge of this route: whatever it was, the platform delivers again
+            log.exception("webhook_crashed", path=scope["path"][:200], request_id=own_id)
+            failure = Crashed(f"Something went wrong on our side: {type(error).__name__}.")
+            await self._refusal(failure, channel, scope["path"], own_id)(scope, receive, send)
 
     async def _post(self, channel: str, config_id: str, scope: Scope, receive: Receive) -> None:
         account = None if (channel, config_id) == _FOR_ALL else await self._account(channel, config_id)
@@ -240,23 +250,6 @@ class Webhooks:
             return False
         self._log_allowance -= 1
         return True
-
-
-class InFront:
-    """Middleware that takes webhooks before the web framework sees them.
-
-    What answers them exists only once the lifespan has begun, so it is looked up in the app's state.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
-        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
-            await scope["app"].state.parts.webhooks(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
 
 
 async def _answer(send: Send, body: bytes, own_id: str) -> None:

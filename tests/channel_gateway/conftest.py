@@ -7,7 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -230,18 +230,16 @@ class Orchestrator:
 
     url: str
     status: int = 202
-    batches: list[Any] | None = None
-    keys: list[str | None] | None = None
+    batches: list[Any] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
 
 
 @pytest_asyncio.fixture
 async def orchestrator() -> AsyncIterator[Orchestrator]:
     """A local HTTP server at the orchestrator's address."""
-    stand_in = Orchestrator("", batches=[], keys=[])
+    stand_in = Orchestrator("")
 
     async def take(request: web.Request) -> web.Response:
-        assert stand_in.batches is not None
-        assert stand_in.keys is not None
         stand_in.batches.append(await request.json())
         stand_in.keys.append(request.headers.get("X-Parley-Service"))
         return web.json_response({}, status=stand_in.status)

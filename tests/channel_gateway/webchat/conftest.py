@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import aiohttp
 import pytest_asyncio
 from sqlalchemy import select
 from sqlmodel import col
@@ -47,11 +48,12 @@ class Browser:
         return items
 
     @asynccontextmanager
-    async def stream(self, after: int = 0, **headers: str) -> AsyncIterator["Events"]:
+    async def stream(self, after: int = 0, last_event_id: str | None = None) -> AsyncIterator["Events"]:
         """Follow the conversation."""
         url = f"{self.gateway.url}{self.base}/stream"
+        headers = self.headers | ({} if last_event_id is None else {"Last-Event-ID": last_event_id})
         async with self.gateway.http.get(
-            url, params={"after": after}, headers=self.headers | headers, read_bufsize=2**20
+            url, params={"after": after}, headers=headers, timeout=aiohttp.ClientTimeout(total=60)
         ) as response:
             assert response.status == 200, await response.text()
             yield Events(response.content)

@@ -45,13 +45,13 @@ async def test_catches_up_from_the_given_number(browser: Browser, talk: Talk) ->
 async def test_resumes_from_the_last_event_id(browser: Browser, talk: Talk) -> None:
     first = await talk.add("customer", "one")
     await talk.add("bot", "two")
-    async with browser.stream(**{"Last-Event-ID": str(first.seq)}) as events:
+    async with browser.stream(last_event_id=str(first.seq)) as events:
         assert (await events.next())["data"]["text"] == "two"
 
 
 @pytest.mark.parametrize("last_event_id", ["", "x", "-1", "9" * 40, "²"])
 async def test_odd_last_event_id(browser: Browser, talk: Talk, last_event_id: str) -> None:
-    async with browser.stream(**{"Last-Event-ID": last_event_id}) as events:
+    async with browser.stream(last_event_id=last_event_id) as events:
         assert "connected" in await events.comment()
 
 
