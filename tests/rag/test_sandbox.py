@@ -35,6 +35,7 @@ async def test_what_cannot_be_read_says_why_and_what_to_do(name: str, media_type
     ("name", "media_type", "expected"),
     [
         ("five_pages_headings.pdf", "application/pdf", "The concept of the word processor predates modern computers"),
+        ("arabic_and_latin.pdf", "application/pdf", "habibi حَبيبي"),
         ("rich_table_cells.html", "text/html", "Often seen near ponds."),
         ("nested_navigation.html", "text/html", "A sub page"),
         ("hidden_instruction.html", "text/html", "Unused items can be returned within 30 days."),

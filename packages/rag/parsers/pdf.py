@@ -5,6 +5,7 @@ pypdf always opens the file first, because it knows why one cannot be read.
 
 import io
 import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ from packages.rag.parsing import one_line, required
 MOST_PAGES = 5000
 _HEADER_WITHIN = 1024
 _FORM_FEED = "\f"
+# pdftotext writes what reads from right to left in the order of the page and marks it; pypdf keeps the spoken order.
+_RIGHT_TO_LEFT = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 # pypdf warns of every oddity that it mended; the parsing process has nobody to tell.
 logging.getLogger("pypdf").setLevel(logging.ERROR)
@@ -87,7 +90,7 @@ def _texts(data: bytes, reader: pypdf.PdfReader) -> list[str]:
     """The text of each page."""
     if shutil.which("pdftotext"):
         pages = _by_pdftotext(data)
-        if pages is not None:
+        if pages is not None and not any(_RIGHT_TO_LEFT.search(page) for page in pages):
             return pages
     try:
         return [page.extract_text() for page in reader.pages]
