@@ -23,8 +23,8 @@ class Books:
     def __init__(self, installation: Installation, company: Company, channel: UUID) -> None:
         self.installation, self.company, self.channel = installation, company, channel
 
-    def event(self, words: str = "Where is my order?", **more: object) -> InboundEvent:
-        return message_event(self.company.owner, self.channel, words, **more)
+    def event(self, words: str = "Where is my order?") -> InboundEvent:
+        return message_event(self.company.owner, self.channel, words)
 
     async def take(self, event: InboundEvent) -> Taken:
         return (await self.installation.parts.get(Intake).take([event]))[0]
