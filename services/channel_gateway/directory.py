@@ -222,7 +222,9 @@ class Directory:
         self._known.pop(config_id, None)
         account = self._by_id.pop(config_id, None)
         if account and account.account_id:
-            self._by_account.pop((account.kind, account.account_id), None)
+            key = (account.kind, account.account_id)
+            if self._by_account.get(key) is account:  # it may have moved to another config meanwhile
+                del self._by_account[key]
 
     def _opened(self, row: ChannelConfig) -> Account | None:
         channel = self._channels.get(row.channel)

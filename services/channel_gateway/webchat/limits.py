@@ -2,6 +2,7 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from packages.core.errors import RateLimited
 
@@ -14,9 +15,10 @@ class Limiter:
     The longest unused keys are forgotten first, so memory is bounded whoever asks.
     """
 
-    def __init__(self, per_minute: float, burst: int) -> None:
+    def __init__(self, per_minute: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_minute / 60
         self._burst = float(burst)
+        self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str) -> None:
@@ -25,7 +27,7 @@ class Limiter:
         Raises:
             RateLimited: none is left; says when one will be.
         """
-        now = time.monotonic()
+        now = self._clock()
         left, at = self._buckets.pop(key, (self._burst, now))
         left = min(self._burst, left + (now - at) * self._per_second)
         self._buckets[key] = (left - 1 if left >= 1 else left, now)
