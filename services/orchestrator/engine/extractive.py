@@ -5,6 +5,7 @@ and by the question's terms that they hold; `confidence` says whether what came 
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -26,12 +27,24 @@ EMBEDDED_CHARACTERS = 320
 MAX_SPANS = 3
 CACHED_VECTORS = 8192
 
-LIKENESS, OVERLAP = 0.65, 0.35
+LIKENESS, OVERLAP, HEADING, NUMBER = 0.6, 0.3, 0.1, 0.06
+"""Weights of a passage's likeness, of the terms it holds, of those in its heading, of a number that was asked for."""
+
 HEADING_ANSWERS = 0.6
 """Share of the question's terms in a heading from which on the section as a whole is taken to be the answer."""
 SECTION_CHARACTERS = 420
 COMPANION = 0.92
 """A passage of another chunk joins the answer only if it scores nearly as well and adds terms of the question."""
+
+
+_DIGIT = re.compile(r"\d")
+_ASKS_FOR_NUMBER = re.compile(
+    r"\b(?:when|what (?:time|year|date|age)|how (?:many|much|long|old|far|big|tall|often)|cu[aá]ndo|cu[aá]nt[oa]s?|"
+    r"quand|"
+    r"combien|wann|wie (?:viele?|lange|oft|alt)|quando|quant[oa]s?|quanto|wanneer|hoe (?:veel|lang|oud))\b|几|"
+    r"多少|多久|什么时候",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +56,13 @@ class Scored:
     overlap: float
     heading: float
     covers: frozenset[str]
+    has_wanted_number: bool = False
 
     @property
     def score(self) -> float:
         """One number to rank by."""
-        return LIKENESS * self.likeness + OVERLAP * self.overlap
+        known = OVERLAP * self.overlap + HEADING * self.heading + NUMBER * self.has_wanted_number
+        return LIKENESS * self.likeness + known
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +85,7 @@ class ExtractiveAnswerer:
 
     async def answer(self, question: str, hits: Sequence[Hit], language: str | None = None) -> Extract | None:
         """The passages that answer the question best; None if there is nothing to choose from."""
-        matched = await asyncio.to_thread(_matched, hits, frozenset(query_terms(question, language)), language)
+        matched = await asyncio.to_thread(_matched, question, hits, language)
         if not matched:
             return None
         texts = [item.passage.in_context[:EMBEDDED_CHARACTERS] for item in matched]
@@ -90,9 +105,12 @@ class ExtractiveAnswerer:
         return np.stack(found)
 
 
-def _matched(hits: Sequence[Hit], wanted: frozenset[str], language: str | None) -> list[Scored]:
+def _matched(question: str, hits: Sequence[Hit], language: str | None) -> list[Scored]:
     """The passages worth embedding, in the order of the hits, their likeness still unknown."""
+    wanted = frozenset(query_terms(question, language))
     matched = [_match(passage, wanted, language) for hit in hits for passage in passages(hit)]
+    if _ASKS_FOR_NUMBER.search(question):
+        matched = [replace(item, has_wanted_number=bool(_DIGIT.search(item.passage.text))) for item in matched]
     best_first = sorted(range(len(matched)), key=lambda index: -matched[index].overlap)
     return [matched[index] for index in sorted(best_first[:MAX_PASSAGES])]
 

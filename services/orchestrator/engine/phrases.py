@@ -21,7 +21,6 @@ class Phrases:
     welcome: str
     goodbye: str
     about_bot: str
-    sources: str
 
 
 _PHRASES = {
@@ -32,7 +31,6 @@ _PHRASES = {
         welcome="You're welcome! Is there anything else I can help you with?",
         goodbye="Goodbye! Write again whenever you need something.",
         about_bot="I'm {name}, an automated assistant. I can also pass you on to a person.",
-        sources="Sources",
     ),
     "es": Phrases(
         unknown="Lo siento, no sé la respuesta. ¿Le gustaría hablar con una persona?",
@@ -41,7 +39,6 @@ _PHRASES = {
         welcome="¡De nada! ¿Puedo ayudarle en algo más?",
         goodbye="¡Hasta pronto! Escríbanos cuando lo necesite.",
         about_bot="Soy {name}, un asistente automático. También puedo pasarle con una persona.",
-        sources="Fuentes",
     ),
     "fr": Phrases(
         unknown="Je suis désolé, je ne connais pas la réponse. Souhaitez-vous parler à une personne ?",
@@ -50,7 +47,6 @@ _PHRASES = {
         welcome="Je vous en prie ! Puis-je vous aider pour autre chose ?",
         goodbye="Au revoir ! Écrivez-nous quand vous voulez.",
         about_bot="Je suis {name}, un assistant automatique. Je peux aussi vous passer une personne.",
-        sources="Sources",
     ),
     "de": Phrases(
         unknown="Das weiß ich leider nicht. Möchten Sie mit einem Menschen sprechen?",
@@ -59,7 +55,6 @@ _PHRASES = {
         welcome="Gern geschehen! Kann ich sonst noch etwas für Sie tun?",
         goodbye="Auf Wiedersehen! Schreiben Sie uns jederzeit wieder.",
         about_bot="Ich bin {name}, ein automatischer Assistent. Auf Wunsch gebe ich Sie an einen Menschen weiter.",
-        sources="Quellen",
     ),
     "pt": Phrases(
         unknown="Lamento, não sei a resposta. Gostaria de falar com uma pessoa?",
@@ -68,7 +63,6 @@ _PHRASES = {
         welcome="De nada! Posso ajudar em mais alguma coisa?",
         goodbye="Até logo! Escreva sempre que precisar.",
         about_bot="Sou {name}, um assistente automático. Respondo a perguntas e posso passar a conversa a uma pessoa.",
-        sources="Fontes",
     ),
     "it": Phrases(
         unknown="Mi dispiace, non conosco la risposta. Vuole parlare con una persona?",
@@ -77,7 +71,6 @@ _PHRASES = {
         welcome="Prego! Posso aiutarla in altro?",
         goodbye="Arrivederci! Ci scriva quando vuole.",
         about_bot="Sono {name}, un assistente automatico. Rispondo alle domande e posso passarla a una persona.",
-        sources="Fonti",
     ),
     "nl": Phrases(
         unknown="Het spijt me, dat weet ik niet. Wilt u met een medewerker praten?",
@@ -86,7 +79,6 @@ _PHRASES = {
         welcome="Graag gedaan! Kan ik nog iets voor u doen?",
         goodbye="Tot ziens! Schrijf ons gerust opnieuw.",
         about_bot="Ik ben {name}, een automatische assistent. Als u wilt, geef ik u door aan een medewerker.",
-        sources="Bronnen",
     ),
     "zh": Phrases(
         unknown="抱歉，我不知道这个问题的答案。您想和人工客服交谈吗？",
@@ -95,7 +87,6 @@ _PHRASES = {
         welcome="不客气！还有什么可以帮您的吗？",
         goodbye="再见！有需要随时联系我们。",
         about_bot="我是{name}，一个自动助手。我可以回答问题，也可以为您转接人工客服。",
-        sources="来源",
     ),
 }
 
