@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -135,6 +136,8 @@ class RequestContext:
                 await _render(refusal)(scope, receive, send_with_id)
             else:
                 await self.app(scope, _limited(receive, limit), send_with_id)
+        except ClientDisconnect:  # nobody is left to be answered; recorded as 499
+            log.info("client_went_away", path=scope["path"])
         except Exception as error:
             if status:  # part of the answer has left: all that remains is to break the connection off
                 raise

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from redis.exceptions import ConnectionError as RedisConnectionError
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
+from starlette.types import Message
 
 from packages.core import errors, http
 from packages.core.db.session import Database
@@ -182,6 +183,22 @@ class TestBodyLimit:
 async def test_a_torn_answer_breaks_off(client: httpx.AsyncClient) -> None:
     with pytest.raises(RuntimeError, match="in the middle"):
         await client.get("/v1/torn")
+
+
+async def test_a_client_that_goes_away_is_no_crash(app: FastAPI) -> None:
+    scope = {"type": "http", "method": "POST", "path": "/v1/raw", "headers": [], "query_string": b"", "root_path": ""}
+    answers: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    with structlog.testing.capture_logs() as lines:
+        await app(scope, receive, send)
+    assert answers == []
+    assert [(line["event"], line.get("status")) for line in lines] == [("client_went_away", None), ("request", 499)]
 
 
 class TestReadiness:
