@@ -40,7 +40,7 @@
       border-radius: 16px; overflow: hidden; box-shadow: 0 12px 40px rgba(0,0,0,.3); z-index: 2147483000; }
     [hidden] { display: none !important; }
     @media (max-width: 480px) { .panel { inset: 0; width: 100vw; height: 100vh; height: 100dvh; border: 0;
-      border-radius: 0; } }
+      border-radius: 0; } .launcher[aria-expanded="true"] { display: none; } }
     header { display: flex; align-items: center; gap: 8px; padding: 12px 12px 12px 16px;
       border-bottom: 1px solid var(--line); }
     h2 { flex: 1; margin: 0; font-size: 17px; overflow-wrap: anywhere; }
