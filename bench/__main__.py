@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import intake, turns
+from bench import flatness, intake, memory, turns
 from bench.report import Section, save, show
 from services.local.schema import ROOT
 
@@ -17,6 +17,8 @@ Measurement = Callable[[int, float], Awaitable[list[Section]]]
 MEASUREMENTS: dict[str, tuple[Measurement, float]] = {
     "intake": (intake.measure, 5.0),
     "turns": (turns.measure, 20.0),
+    "memory": (memory.measure, 10.0),
+    "flatness": (flatness.measure, 20.0),
 }
 """By name: what measures, and how many seconds one round of it takes."""
 

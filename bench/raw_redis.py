@@ -22,7 +22,7 @@ class RawRedis(asyncio.Protocol):
     async def connect(cls, url: str) -> "RawRedis":
         """Connect and log in."""
         parts = urlsplit(url)
-        _, self = await asyncio.get_running_loop().create_connection(cls, parts.hostname, parts.port)
+        _, self = await asyncio.get_running_loop().create_connection(cls, str(parts.hostname), parts.port or 6379)
         await self.call("AUTH", parts.password or "")
         return self
 

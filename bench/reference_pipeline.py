@@ -177,7 +177,7 @@ class Orchestrator(_Stage):
         message, brand = value.messages[0], value.metadata.phone_number_id
         text = message.text.body if message.text else ""
         row = await self.postgres.fetchrow(STORE, brand, message.from_, message.id, text)
-        if row["fresh"]:
+        if row and row["fresh"]:
             answer = await self._ask(text, msgspec.json.decode(row["history"] or "[]"))
             sent = await self.postgres.fetchval(ANSWER, row["id"], brand, "o" + message.id, answer)
             entry = msgspec.json.encode([sent, brand, message.from_, answer])

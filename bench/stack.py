@@ -34,8 +34,7 @@ class Stack:
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="parley-bench-"))
-        self.folder.chmod(0o755)  # PostgreSQL may run as another user
+        self.folder = new_folder()
         self._environment = dict(environment or {})
         self._commands: dict[str, Command] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -137,6 +136,13 @@ class Stack:
             return list(await connection.fetch(query, *arguments, timeout=1800))
         finally:
             await connection.close()
+
+
+def new_folder() -> Path:
+    """A temporary folder that the user of the embedded PostgreSQL, who may be another, can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="parley-bench-"))
+    folder.chmod(0o755)
+    return folder
 
 
 async def _until_ready(command: Command, process: subprocess.Popen[bytes]) -> None:
