@@ -54,7 +54,7 @@ async def main(options: Options) -> int:
 
 def _on_signals(running: asyncio.Task[None], supervisor: Supervisor, console: Console) -> None:
     def stop() -> None:
-        if running.cancelling():
+        if running.done() or running.cancelling():
             supervisor.hurry()
             return
         console.say("\nStopping; the data stays. Once more to stop at once.")
