@@ -126,6 +126,9 @@ async def shared_gateway(engines: Engines) -> AsyncIterator[Gateway]:
     """One gateway for all tests, for it takes seconds to stop."""
     settings = gateway_settings(engines, webchat={"session_burst": 100_000, "poll_seconds": 2.0})
     async with running_gateway(settings) as running:
+        sender = running.app.state.loops[-1]
+        sender.cancel()  # or it would take the messages of tests that bring a sender of their own
+        await asyncio.wait([sender])
         yield running
 
 
