@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.local.engines import Command
+from services.local.engines import Command, EmbeddedRedis
 
 
 def venv_binary(name: str) -> str:
@@ -27,6 +27,35 @@ def running(command: Command, *, timeout: float = 30) -> Iterator[subprocess.Pop
         yield process
     finally:
         stop(process)
+
+
+class KillableRedis:
+    """A Redis of one test's own, with its data in a folder; it may be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._engine = EmbeddedRedis(folder)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = self._engine.url
+
+    def __enter__(self) -> "KillableRedis":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process:
+            stop(self._process)
+
+    def start(self) -> None:
+        """Start it and wait until it serves."""
+        command = self._engine.command()
+        self._process = command.start()
+        wait_until(command.ready)
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

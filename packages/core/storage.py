@@ -5,6 +5,7 @@ refused before it reaches a disk or a bucket, so no key can leave its store or r
 """
 
 import asyncio
+import errno
 import os
 import re
 import shutil
@@ -142,7 +143,8 @@ class FolderStore:
         except BaseException:
             Path(unfinished).unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        for folder in (path.parent, *path.parents[1 : len(path.relative_to(self._root).parts)]):
+            _sync_folder(folder)
 
     def _unlink(self, path: Path) -> None:
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -152,8 +154,12 @@ class FolderStore:
                 folder.rmdir()
 
     def _remove(self, folder: Path) -> None:
-        if folder.is_dir():
-            shutil.rmtree(folder)
+        while folder.is_dir():
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                if error.errno not in {errno.ENOENT, errno.ENOTEMPTY}:  # a put or a delete went on meanwhile
+                    raise
 
     def _probe(self) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
@@ -268,17 +274,18 @@ def _s3_client(settings: StorageSettings) -> "S3Client":
 
 def _temporary_file(folder: Path) -> tuple[int, str]:
     """An open file in a folder that a concurrent delete may remove between its making and its use."""
-    for _ in range(10):
-        folder.mkdir(parents=True, exist_ok=True)
+    for _ in range(100):
         with suppress(FileNotFoundError):
+            folder.mkdir(parents=True, exist_ok=True)
             return tempfile.mkstemp(prefix=".", dir=folder)
     raise FileNotFoundError(f"{folder} disappears as soon as it is made")
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Make a rename survive a power cut. A folder that is gone held an object that was deleted at once."""
+    with suppress(FileNotFoundError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

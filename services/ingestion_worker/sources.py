@@ -66,6 +66,7 @@ _RECORD_DOWNLOAD = text("""
 UPDATE knowledge_source SET storage_key = :storage_key, media_type = :media_type, filename = :filename,
        content_hash = :content_hash, updated_at = now()
 WHERE id = :source_id AND status = 'processing' AND attempts = :attempt
+RETURNING id
 """)
 
 _UNFINISHED = text("""
@@ -96,8 +97,13 @@ async def beat(database: Database, held: Claim, *, stage: str | None = None, pro
 
 
 async def record_download(session: AsyncSession, held: Claim, values: Mapping[str, str | None]) -> None:
-    """Note where a downloaded page was stored: storage_key, media_type, filename and content_hash."""
-    await session.execute(_RECORD_DOWNLOAD, {**_fence(held), **values})
+    """Note where a downloaded page was stored: storage_key, media_type, filename and content_hash.
+
+    Raises:
+        LostClaim: the source is not this worker's any more.
+    """
+    if await session.scalar(_RECORD_DOWNLOAD, {**_fence(held), **values}) is None:
+        raise LostClaim(held.asset.source_id)
 
 
 async def hand_back(database: Database, held: Claim) -> None:

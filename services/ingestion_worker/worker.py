@@ -2,6 +2,7 @@
 
 import logging as standard_logging
 from typing import Any
+from uuid import UUID
 
 from arq import cron, func
 from prometheus_client import start_http_server
@@ -12,14 +13,15 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from packages.core import jobs as queue
 from packages.core import logging, storage, streams, tracing
+from packages.core.db.rls import refuse_bypass
 from packages.core.db.session import Database
-from packages.rag import embeddings
-from packages.rag.retrieval import Knowledge
-from packages.rag.vector_store import VectorStore
-from packages.rag.vector_store.pgvector import PgVectorStore
+from packages.rag.retrieval import open_knowledge
 from services.ingestion_worker import jobs
 from services.ingestion_worker.ingestion import Worker
 from services.ingestion_worker.settings import WorkerSettings as Settings
+
+NOBODY = UUID(int=0)
+"""A tenant id that nobody has."""
 
 SWEEP_SECONDS = frozenset(range(0, 60, 10))
 ENDLESS = 1_000_000
@@ -53,6 +55,7 @@ async def start(ctx: dict[str, Any]) -> None:
 
     Raises:
         MissingModel: the local embedding model was not brought yet.
+        UnsafeRole: the database login could go around row-level security.
     """
     settings: Settings = ctx["settings"]
     logging.configure("ingestion_worker", settings.log_level, settings.log_format)
@@ -62,7 +65,11 @@ async def start(ctx: dict[str, Any]) -> None:
     tracing.configure("ingestion_worker", settings.otel)
     if settings.ingestion.metrics_port is not None:
         start_http_server(settings.ingestion.metrics_port, settings.host)
-    ctx["worker"] = connect(settings, ctx["redis"])
+    ctx["worker"] = worker = connect(settings, ctx["redis"])
+    async with worker.database.across_tenants() as session:
+        await refuse_bypass(session)
+    async with worker.database.tenant(NOBODY) as session:
+        await refuse_bypass(session)
 
 
 def connect(settings: Settings, arq_pool: Any) -> Worker:
@@ -74,25 +81,8 @@ def connect(settings: Settings, arq_pool: Any) -> Worker:
         redis=streams.connect(settings.redis_url),
         queue=arq_pool,
         storage=storage.create(settings),
-        knowledge=Knowledge(
-            database=database,
-            store=_vector_store(settings, database),
-            embedder=embeddings.create(settings.embeddings),
-        ),
+        knowledge=open_knowledge(settings, database),
     )
-
-
-def _vector_store(settings: Settings, database: Database) -> VectorStore:
-    if settings.qdrant.url is None:
-        return PgVectorStore(database)
-    # Imported here, because an installation without Qdrant must not pay the second and the memory that it takes.
-    from qdrant_client import AsyncQdrantClient  # noqa: PLC0415
-
-    from packages.rag.vector_store.qdrant import QdrantVectorStore  # noqa: PLC0415
-
-    key = settings.qdrant.api_key
-    client = AsyncQdrantClient(url=settings.qdrant.url, api_key=key.get_secret_value() if key else None, timeout=10)
-    return QdrantVectorStore(database, client)
 
 
 async def stop(ctx: dict[str, Any]) -> None:

@@ -43,7 +43,8 @@ async def schema(url: str) -> dict[str, list[str]]:
         "FROM information_schema.role_table_grants WHERE table_schema = 'public'",
         "sequences": "SELECT sequencename::text FROM pg_sequences WHERE schemaname = 'public'",
         "functions": "SELECT p.proname::text FROM pg_proc p "
-        "LEFT JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e' WHERE p.pronamespace = 'public'::regnamespace AND d.objid IS NULL",
+        "LEFT JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e' "
+        "WHERE p.pronamespace = 'public'::regnamespace AND d.objid IS NULL",
     }
     found = {name: sorted(row[0] for row in await connection.fetch(query)) for name, query in queries.items()}
     await connection.close()

@@ -33,7 +33,7 @@ class TestFolderStore(ObjectStoreContract):
             await store.put(f"tenant-a/{number % 2}/file", b"x")
             await store.delete(f"tenant-a/{number % 2}/file")
 
-        await asyncio.gather(*(replace(number) for number in range(60)))
+        await asyncio.gather(*(replace(number) for number in range(400)))
         await store.put(KEY, b"x")
         assert await store.exists(KEY)
 

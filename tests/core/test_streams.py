@@ -1,5 +1,4 @@
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,8 +11,7 @@ from redis.asyncio import Redis
 
 from packages.core import streams
 from packages.core.streams import Consumer, Entry
-from services.local.engines import EmbeddedRedis
-from tests.processes import stop, wait_until
+from tests.processes import KillableRedis
 
 STREAM = "test:stream"
 GROUP = "readers"
@@ -216,48 +214,27 @@ class TestForgetfulRedis:
         assert numbers(read) == [1, 2]
 
 
-class Server:
-    """A Redis of this test's own, which may be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.engine = EmbeddedRedis(folder)
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = self.engine.command()
-        self.process = command.start()
-        wait_until(command.ready)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path / "redis")
-    server.start()
-    yield server
-    if server.process:
-        stop(server.process)
+def server(tmp_path: Path) -> Iterator[KillableRedis]:
+    with KillableRedis(tmp_path / "redis") as server:
+        yield server
 
 
 @pytest_asyncio.fixture
-async def client(server: Server) -> AsyncIterator[Redis]:
-    client = streams.connect(server.engine.url)
+async def client(server: KillableRedis) -> AsyncIterator[Redis]:
+    client = streams.connect(server.url)
     yield client
     await client.aclose()
 
 
-async def publish_anew(server: Server, payloads: list[Order]) -> None:
+async def publish_anew(server: KillableRedis, payloads: list[Order]) -> None:
     """Publish on a new connection: that of before died with the server."""
-    async with streams.connect(server.engine.url) as fresh:
+    async with streams.connect(server.url) as fresh:
         await streams.publish(fresh, STREAM, payloads)
 
 
 class TestRestartedRedis:
-    async def test_goes_on_where_it_was(self, server: Server, client: Redis) -> None:
+    async def test_goes_on_where_it_was(self, server: KillableRedis, client: Redis) -> None:
         async with collecting(consumer(client)) as read:
             await streams.publish(client, STREAM, [Order(1)])
             await until(read, 1)
@@ -268,7 +245,7 @@ class TestRestartedRedis:
             await until(read, 2)
         assert numbers(read) == [1, 2]
 
-    async def test_what_was_published_survives_a_kill(self, server: Server, client: Redis) -> None:
+    async def test_what_was_published_survives_a_kill(self, server: KillableRedis, client: Redis) -> None:
         await streams.publish(client, STREAM, [Order(number) for number in range(10)])
         server.kill()
         server.start()
@@ -276,7 +253,7 @@ class TestRestartedRedis:
             await until(read, 10)
         assert numbers(read) == list(range(10))
 
-    async def test_waits_for_a_redis_that_is_not_there_yet(self, server: Server, client: Redis) -> None:
+    async def test_waits_for_a_redis_that_is_not_there_yet(self, server: KillableRedis, client: Redis) -> None:
         server.kill()
         async with collecting(consumer(client)) as read:
             await asyncio.sleep(0.3)
@@ -286,7 +263,7 @@ class TestRestartedRedis:
         assert numbers(read) == [1]
 
     async def test_done_tells_of_a_redis_that_is_away(
-        self, server: Server, client: Redis, capsys: pytest.CaptureFixture[str]
+        self, server: KillableRedis, client: Redis, capsys: pytest.CaptureFixture[str]
     ) -> None:
         server.kill()
         await consumer(client).done([Entry(b"1-0", b"{}")])

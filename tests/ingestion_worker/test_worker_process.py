@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 import pytest
 from arq.constants import health_check_key_suffix, in_progress_key_prefix
@@ -22,9 +24,11 @@ from services.ingestion_worker.ingestion import Worker
 from tests.conftest import Engines
 from tests.ingestion_worker.uploads import change, chunks_of, knowledge_version, source_of, upload
 from tests.ingestion_worker.websites import Website, answer, serving
-from tests.processes import stop, venv_binary
+from tests.processes import KillableRedis, stop, venv_binary
 
-Start = Callable[[], subprocess.Popen[bytes]]
+
+class Start(Protocol):
+    def __call__(self, changed: Mapping[str, str] = ...) -> subprocess.Popen[bytes]: ...
 
 
 class Gate:
@@ -67,11 +71,11 @@ def start(engines: Engines, tmp_path: Path) -> Iterator[Start]:
         "PARLEY_FETCH__ALLOWED_HOSTS": '["127.0.0.1"]',
     }
 
-    def start() -> subprocess.Popen[bytes]:
+    def start(changed: Mapping[str, str] = MappingProxyType({})) -> subprocess.Popen[bytes]:
         with (tmp_path / "worker.log").open("ab") as log:
             process = subprocess.Popen(
                 [venv_binary("arq"), "services.ingestion_worker.worker.WorkerSettings"],
-                env={**os.environ, **environment},
+                env={**os.environ, **environment, **changed},
                 stdout=log,
                 stderr=log,
             )
@@ -81,6 +85,7 @@ def start(engines: Engines, tmp_path: Path) -> Iterator[Start]:
     yield start
     for process in started:
         stop(process)
+    print((tmp_path / "worker.log").read_text())
 
 
 async def until(condition: Callable[[], object], what: str, seconds: float = 40) -> None:
@@ -175,6 +180,27 @@ async def test_a_redis_that_forgets_everything_loses_no_source(
     await ready(worker, job)
     await ready(worker, other)
     assert process.poll() is None
+
+
+async def test_a_redis_that_is_killed_and_restarted_loses_no_source(
+    worker: Worker, scope: Scope, job: KnowledgeIngestJob, gate: Gate, start: Start, tmp_path: Path
+) -> None:
+    with KillableRedis(tmp_path / "redis") as server:
+        queue = await jobs.connect(server.url)
+        await jobs.enqueue_ingest(queue, job)
+        process = start({"PARLEY_REDIS__URL": server.url})
+        await until(lambda: gate.visitors == 1, "the worker reads the source")
+        server.kill()
+        await asyncio.sleep(0.5)
+        server.start()
+        gate.open.set()
+        await ready(worker, job)
+        if process.poll() is not None:  # arq gives up in some moments; its supervisor starts it again
+            process = start({"PARLEY_REDIS__URL": server.url})
+        other = await upload(worker, scope, "forgot-your-password.md")
+        await ready(worker, other)  # by the sweep: nobody enqueued it
+        stop(process)
+        await queue.aclose()
 
 
 async def _scope(worker: Worker, job: KnowledgeIngestJob) -> Scope:
