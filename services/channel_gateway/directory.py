@@ -41,6 +41,10 @@ _MAX_MISSES = 10_000
 _DATABASE_AWAY = (SQLAlchemyError, OSError, TimeoutError)
 
 
+Key = str | tuple[str, str]
+"""A channel config id, or a channel and a platform's account id."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     """A row as it was read, to tell whether it has changed; `account` is None where it is not served."""
@@ -63,7 +67,8 @@ class Directory:
         self._known: dict[str, _Known] = {}
         self._by_id: dict[str, Account] = {}
         self._by_account: dict[tuple[str, str], Account] = {}
-        self._missed: dict[str | tuple[str, str], float] = {}
+        self._missed: dict[Key, float] = {}
+        self._asking: dict[Key, asyncio.Future[None]] = {}
         self._allowance = float(MISSES_PER_SECOND)
         self._allowed_at = time.monotonic()
         self.loaded = False
@@ -84,27 +89,27 @@ class Directory:
         """An active channel config; asks PostgreSQL where memory has none, within limits.
 
         Raises:
-            Unavailable: PostgreSQL would have to say, and is away.
+            Unavailable: PostgreSQL would have to say, and is away or asked too much already.
         """
         found = self._by_id.get(config_id)
         if found is not None or config_id in self._known:
             return found
         with suppress(ValueError):
             key = UUID(config_id)
-            if str(key) == config_id and self._may_ask(config_id):
-                await self._ask(config_id, key)
+            if str(key) == config_id:
+                await self._ask_once(config_id, key)
         return self._by_id.get(config_id)
 
     async def find_account(self, channel: str, account_id: str) -> Account | None:
         """The active channel config of a platform account; asks PostgreSQL where memory has none, within limits.
 
         Raises:
-            Unavailable: PostgreSQL would have to say, and is away.
+            Unavailable: PostgreSQL would have to say, and is away or asked too much already.
         """
         key = (channel, account_id)
         found = self._by_account.get(key)
-        if found is None and "\x00" not in account_id and self._may_ask(key):
-            await self._ask(key, None)
+        if found is None and "\x00" not in account_id:
+            await self._ask_once(key, None)
         return self._by_account.get(key)
 
     async def refresh(self) -> None:
@@ -164,23 +169,34 @@ class Directory:
         except _DATABASE_AWAY as error:
             log.warning("directory_stale", error=str(error)[:300] or type(error).__name__)
 
-    def _may_ask(self, key: str | tuple[str, str]) -> bool:
-        """Whether a miss may cost a query: not the same one twice in 2 s, and few in all, so that guessing ids is cheap
-        for us."""
+    async def _ask_once(self, key: Key, config_id: UUID | None) -> None:
+        """Let PostgreSQL say, unless it has just said no. Whoever asks meanwhile waits for the same answer.
+
+        Few questions a second are allowed in all, so that guessing ids is cheap for us; beyond that nobody knows, and
+        a platform that is told so delivers again.
+        """
+        if asking := self._asking.get(key):
+            await asyncio.shield(asking)
+            return
         now = time.monotonic()
         if self._missed.get(key, 0.0) > now:
-            return False
+            return
         self._allowance = min(MISSES_PER_SECOND, self._allowance + (now - self._allowed_at) * MISSES_PER_SECOND)
         self._allowed_at = now
         if self._allowance < 1:
-            return False
+            raise Unavailable("Too many unknown channel configs are asked for; try again.")
         self._allowance -= 1
         if len(self._missed) >= _MAX_MISSES:
             self._missed.clear()
-        self._missed[key] = now + MISS_SECONDS
-        return True
+        self._asking[key] = asyncio.ensure_future(self._ask(key, config_id))
+        try:
+            await asyncio.shield(self._asking[key])
+            if key not in self._by_id and key not in self._by_account:
+                self._missed[key] = now + MISS_SECONDS
+        finally:
+            self._asking.pop(key, None)
 
-    async def _ask(self, key: str | tuple[str, str], config_id: UUID | None) -> None:
+    async def _ask(self, key: Key, config_id: UUID | None) -> None:
         try:
             async with asyncio.timeout(QUERY_SECONDS):
                 if config_id is not None:
@@ -191,7 +207,6 @@ class Directory:
                     if row:
                         self._put(row)
         except _DATABASE_AWAY as error:
-            self._missed.pop(key, None)
             log.warning("directory_miss_unanswered", error=str(error)[:300] or type(error).__name__)
             raise Unavailable("Channel configs cannot be read just now; try again.") from error
 

@@ -32,15 +32,14 @@ def parts(text: str, citations: Sequence[Mapping[str, Any]], limit: int) -> list
 
 
 def sources(citations: Sequence[Mapping[str, Any]], longest_title: int = _LONGEST_TITLE) -> str:
-    """A short numbered list, each source once: title, and page or heading. Empty without citations."""
-    lines: list[str] = []
-    for citation in citations:
+    """Each source once, with the marks that the text refers to it by: title, and page or heading. Empty without any."""
+    marks: dict[str, str] = {}
+    for number, citation in enumerate(citations, start=1):
         line = _shortened(str(citation.get("title") or "Untitled"), longest_title) + _place(citation.get("location"))
-        if line not in lines:
-            lines.append(line)
-    if not lines:
+        marks[line] = marks.get(line, "") + f"[{number}]"
+    if not marks:
         return ""
-    return "\n".join([_HEADING, *(f"{number}. {line}" for number, line in enumerate(lines, start=1))])
+    return "\n".join([_HEADING, *(f"{mark} {line}" for line, mark in marks.items())])
 
 
 def _place(location: Any) -> str:

@@ -126,8 +126,19 @@ class TestMiss:
         assert len(queries) == 2
 
     async def test_random_ids_cost_few_queries(self, directory: Directory, queries: list[str]) -> None:
-        await asyncio.gather(*(directory.find(str(new_id())) for _ in range(500)))
+        found = await asyncio.gather(*(directory.find(str(new_id())) for _ in range(500)), return_exceptions=True)
         assert len(queries) <= MISSES_PER_SECOND * 3
+        assert {type(item) for item in found} == {type(None), Unavailable}
+
+    async def test_all_who_ask_at_once_for_a_new_account_find_it(
+        self, directory: Directory, make_channel: MakeChannel, queries: list[str]
+    ) -> None:
+        config_id = await make_channel()
+        queries.clear()
+        found = await asyncio.gather(*(directory.find(config_id) for _ in range(10)))
+        assert {account.id for account in found if account} == {config_id}
+        assert None not in found
+        assert len(queries) == 1
 
     @pytest.mark.parametrize("config_id", ["", "x", "../..", "%00", "A" * 5000, "01A1FC1E-3E68-716B-9ECF-351634002FC7"])
     async def test_what_cannot_be_an_id_costs_nothing(

@@ -12,11 +12,11 @@ from services.channel_gateway.rendering import parts, sources
 @pytest.mark.parametrize(
     ("location", "line"),
     [
-        ({"page": 3, "headings": ["A"]}, "1. Guide, p. 3"),
-        ({"page": None, "headings": ["Orders", "Returns"]}, "1. Guide, Returns"),
-        ({}, "1. Guide"),
-        (None, "1. Guide"),
-        ("odd", "1. Guide"),
+        ({"page": 3, "headings": ["A"]}, "[1] Guide, p. 3"),
+        ({"page": None, "headings": ["Orders", "Returns"]}, "[1] Guide, Returns"),
+        ({}, "[1] Guide"),
+        (None, "[1] Guide"),
+        ("odd", "[1] Guide"),
     ],
 )
 def test_place(location: Any, line: str) -> None:
@@ -24,7 +24,7 @@ def test_place(location: Any, line: str) -> None:
 
 
 def test_each_source_once() -> None:
-    assert sources([{"title": "A"}, {"title": "B"}, {"title": "A"}]) == "Sources:\n1. A\n2. B"
+    assert sources([{"title": "A"}, {"title": "B"}, {"title": "A"}]) == "Sources:\n[1][3] A\n[2] B"
 
 
 def test_no_citations_no_list() -> None:
@@ -33,7 +33,7 @@ def test_no_citations_no_list() -> None:
 
 def test_titles_are_shortened_before_the_text_is_split() -> None:
     (text,) = parts("x" * 60, [{"title": "t" * 100}], 120)
-    assert text.startswith("x" * 60 + "\n\nSources:\n1. ttt")
+    assert text.startswith("x" * 60 + "\n\nSources:\n[1] ttt")
     assert text.endswith("…")
 
 
@@ -52,7 +52,7 @@ def test_split_at_the_best_border(text: str, pieces: list[str]) -> None:
 
 def test_sources_follow_the_last_part() -> None:
     pieces = parts("word " * 30, [{"title": "A"}], 100)
-    assert pieces[-1].endswith("Sources:\n1. A")
+    assert pieces[-1].endswith("Sources:\n[1] A")
     assert all("Sources" not in piece for piece in pieces[:-1])
 
 

@@ -120,7 +120,7 @@ def test_address(recipient: str, address: dict[str, str]) -> None:
 async def test_sources_follow_the_text(graph: Graph) -> None:
     citations = ({"title": "Shipping", "location": {"page": 3}}, {"title": "Returns", "location": {}})
     await send(graph, "In two days.", citations=citations)
-    assert graph.requests[0][2]["text"]["body"] == "In two days.\n\nSources:\n1. Shipping, p. 3\n2. Returns"
+    assert graph.requests[0][2]["text"]["body"] == "In two days.\n\nSources:\n[1] Shipping, p. 3\n[2] Returns"
 
 
 async def test_long_text_goes_in_several_messages(graph: Graph) -> None:
