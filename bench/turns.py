@@ -18,7 +18,7 @@ from bench.stack import Stack
 from bench.tenants import Brand, make_brands
 from services.local.engines import free_port
 
-BRANDS, CONVERSATIONS = 10, 50
+BRANDS, CONVERSATIONS, LIGHT_CONVERSATIONS = 10, 50, 5
 FIRST_MS, PIECE_MS = 400.0, 30.0
 IDEAL_MS = fake_llm.ideal_ms(FIRST_MS, PIECE_MS)
 PAUSE_SECONDS, WARM_UP_SECONDS = 4.0, 6.0
@@ -110,28 +110,31 @@ async def reference(on: Site) -> AsyncIterator[Reference]:
 
 
 async def measure(rounds: int, seconds: float) -> list[Section]:
-    """Paced and unpaced, with embeddings from elsewhere; then paced with the local embedder."""
+    """Light, paced and unpaced load with embeddings from elsewhere; then light and paced with the local embedder."""
     sections = []
     async with site(BRANDS, local_embedder=False) as on, reference(on) as other:
-        sections.append(await _paced(on, other, rounds, seconds, "turns"))
+        sections.append(await _paced(on, other, rounds, seconds, "turns_light", LIGHT_CONVERSATIONS))
+        sections.append(await _paced(on, other, rounds, seconds, "turns", CONVERSATIONS))
         sections.append(await _unpaced(on, other, rounds, seconds))
         _add_memory(sections[-1], on)
     async with site(BRANDS, local_embedder=True) as on, reference(on) as other:
-        sections.append(await _paced(on, other, rounds, seconds, "turns_local_embedder"))
+        sections.append(await _paced(on, other, rounds, seconds, "turns_local_light", LIGHT_CONVERSATIONS))
+        sections.append(await _paced(on, other, rounds, seconds, "turns_local", CONVERSATIONS))
     return sections
 
 
-async def _paced(on: Site, other: Reference, rounds: int, seconds: float, name: str) -> Section:
+async def _paced(on: Site, other: Reference, rounds: int, seconds: float, name: str, conversations: int) -> Section:
+    embedder = "the local embedder" if "local" in name else "embeddings from elsewhere"
     section = Section(
-        f"{name}: {BRANDS} brands × {CONVERSATIONS} conversations, {PAUSE_SECONDS:.0f} s between messages"
+        f"{name}: {BRANDS} brands × {conversations} conversations, {PAUSE_SECONDS:.0f} s between messages, {embedder}"
     )
-    pace = Pace(CONVERSATIONS, PAUSE_SECONDS, WARM_UP_SECONDS, seconds)
-    ours, theirs = await _alternate(on, other, pace, rounds)
-    local = name != "turns"
-    section.add("overhead beside the LLM, p50", [run.overhead(0.5) for run in ours], "ms", floor=40, aim=15)
-    section.add("overhead beside the LLM, p95", [run.overhead(0.95) for run in ours], "ms", floor=150, aim=40)
-    goals = {} if local else {"floor": 10.0, "aim": 5.0}
-    section.add("CPU of a turn, gateway and orchestrator", [run.cpu_per_turn(*SERVICES) for run in ours], "ms", **goals)
+    ours, theirs = await _alternate(on, other, Pace(conversations, PAUSE_SECONDS, WARM_UP_SECONDS, seconds), rounds)
+    judged = conversations == CONVERSATIONS
+    late, later = ({"floor": 40.0, "aim": 15.0}, {"floor": 150.0, "aim": 40.0}) if judged else ({}, {})
+    cpu = {"floor": 10.0, "aim": 5.0} if "local" not in name else {}
+    section.add("overhead beside the LLM, p50", [run.overhead(0.5) for run in ours], "ms", **late)
+    section.add("overhead beside the LLM, p95", [run.overhead(0.95) for run in ours], "ms", **later)
+    section.add("CPU of a turn, gateway and orchestrator", [run.cpu_per_turn(*SERVICES) for run in ours], "ms", **cpu)
     for process in (*SERVICES, *ENGINES):
         section.add(f"CPU of a turn, {process}", [run.cpu_per_turn(process) for run in ours], "ms")
     section.add("turns a second", [run.rate for run in ours], "1/s")
