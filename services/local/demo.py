@@ -33,6 +33,7 @@ FAQ = [
         "answer": "From eleven farms in Ethiopia, Colombia, Guatemala and Rwanda; each bag names its farm.",
     },
 ]
+NAMES = {"webchat": "Fernhill Coffee", "whatsapp": "Fernhill Coffee on WhatsApp"}
 PERSONA = {
     "display_name": "Fern",
     "tone": "warm, plain and brief, like a good barista",
@@ -99,7 +100,7 @@ async def _channels(api: APIClient, brand_id: str, settings: Settings) -> dict[s
     found = {item["channel"]: item for item in (await api.get(path))["items"] if item["settings"].get("demo")}
     for channel, wanted in own_settings.items():
         if channel not in found:
-            body = {"channel": channel, "name": f"Fernhill on {channel}", "settings": wanted}
+            body = {"channel": channel, "name": NAMES[channel], "settings": wanted}
             found[channel] = await api.post(path, body | {"credentials": _credentials(channel, settings)})
         elif found[channel]["settings"] != wanted:
             await api.patch(f"{path}/{found[channel]['id']}", {"settings": wanted})

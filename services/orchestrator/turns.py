@@ -138,6 +138,8 @@ class Turns:
         SECONDS.observe(asyncio.get_running_loop().time() - started)
 
     async def _answer(self, turn: DueTurn) -> str:
+        typing = {"type": "typing", "data": {"conversation_id": str(turn.conversation_id), "author": "bot"}}
+        await streams.announce(self._redis, streams.live_channel(str(turn.tenant_id)), typing)
         reply = await self._decide(turn)
         if reply is None:
             async with self._database.tenant(turn.tenant_id) as session:

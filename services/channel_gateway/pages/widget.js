@@ -68,7 +68,6 @@
     .send { height: 44px; padding: 0 16px; border-radius: 12px; background: var(--mine); color: var(--mine-ink); }
     .send:disabled { opacity: .5; cursor: default; }
     .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-    @media (prefers-reduced-motion: no-preference) { .log { scroll-behavior: smooth; } }
   `;
 
   // --- what is kept ---------------------------------------------------------------------------------------------
@@ -122,6 +121,11 @@
   const closer = el("button", { class: "close", type: "button", "aria-label": "Close chat", text: "✕" });
   const state = el("p", { class: "state", role: "status", hidden: "" });
   const log = el("ol", { class: "log", tabindex: "0", role: "log", "aria-live": "polite", "aria-label": "Conversation" });
+  // The log stays at its end while messages come and grow, unless the reader has scrolled up.
+  let atEnd = true;
+  log.addEventListener("scroll", () => { atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80; });
+  new MutationObserver(() => { if (atEnd) log.scrollTop = log.scrollHeight; })
+    .observe(log, { childList: true, subtree: true, characterData: true });
   const typing = el("p", { class: "typing", "aria-live": "polite" });
   const input = el("textarea", {
     id: "text", rows: "1", maxlength: String(TEXT_LIMIT), placeholder: "Write a message…", autocomplete: "off",
@@ -173,9 +177,8 @@
       el("span", { class: "hidden", text: mine ? "You:" : "Reply:" }), text, about);
     const parts = { item, text, about };
     shown.set(key, parts);
-    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
     log.append(item);
-    if (atEnd || mine) log.scrollTop = log.scrollHeight;
+    if (mine) atEnd = true;
     return parts;
   }
 
