@@ -15,6 +15,8 @@ PORT_SETTINGS = {
     "simulator": "PARLEY_SIMULATOR_PORT",
 }
 STOP_SECONDS = 5
+KEEP_ALIVE = "75"
+"""Seconds; longer than the usual pause between webhooks, so that no platform writes into a connection just closed."""
 
 
 class PortTaken(Exception):
@@ -44,7 +46,7 @@ def commands(settings: Settings, env: Mapping[str, str], logs: Path) -> list[Com
 
     def web(name: str, factory: str, port: int, path: str) -> Command:
         serve = ["uvicorn", "--factory", factory, "--host", host, "--port", str(port), "--loop", "uvloop"]
-        quiet = ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
+        quiet = ["--http", "httptools", "--no-access-log", "--log-level", "warning", "--timeout-keep-alive", KEEP_ALIVE]
         stop = ["--timeout-graceful-shutdown", str(STOP_SECONDS)]
         return command(name, [*serve, *quiet, *stop], answers(host, port, path))
 
