@@ -13,11 +13,13 @@ ENVIRONMENT = {
     "packages/rag/sandbox.py": "gives the limited child process an environment of its own",
     "services/local/engines.py": "hands the environment on to child processes",
     "services/local/schema.py": "hands the environment on to Alembic",
+    "services/orchestrator/engine/guardrails.py": "guardrails-ai takes two of its settings from there alone",
 }
 EDGES = {
     "packages/core/http.py": "error handler and readiness checks",
     "packages/core/storage.py": "removes the unfinished file, then raises on",
     "services/channel_gateway/sender.py": "sender loop",
+    "services/channel_gateway/webhooks.py": "error handler of its own routes",
     "services/channel_gateway/simulator/courier.py": "the simulator's delivery loop",
     "services/ingestion_worker/ingestion.py": "job runner",
     "services/ingestion_worker/jobs.py": "job runner",
