@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import uvloop
@@ -13,7 +13,7 @@ from bench.report import Section, save, show
 from services.local.schema import ROOT
 
 RESULTS = ROOT / "bench-results"
-Measurement = Callable[[int, float], Awaitable[list[Section]]]
+Measurement = Callable[[int, float], AsyncIterator[Section]]
 MEASUREMENTS: dict[str, tuple[Measurement, float]] = {
     "intake": (intake.measure, 5.0),
     "turns": (turns.measure, 20.0),
@@ -39,7 +39,7 @@ async def _main(options: argparse.Namespace) -> int:
     missed = False
     for name in options.names:
         measure, seconds = MEASUREMENTS[name]
-        for section in await measure(options.rounds, seconds / 2 if options.quick else seconds):
+        async for section in measure(options.rounds, seconds / 2 if options.quick else seconds):
             show(section)
             save(section, Path(RESULTS))
             missed = missed or any(figure.verdict == "MISSED" for figure in section.figures)

@@ -6,7 +6,7 @@ side by side, one of them filled; the other two comparisons take place in one in
 
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from bench.conversations import Outcome, Pace
 from bench.report import Section
@@ -55,17 +55,17 @@ FROM unnest($1::uuid[]) AS conversation, generate_series(1, $3::int) AS number,
 Run = Callable[[], Awaitable[Outcome]]
 
 
-async def measure(rounds: int, seconds: float) -> list[Section]:
+async def measure(rounds: int, seconds: float) -> AsyncIterator[Section]:
     """Tenants, history, stored messages."""
     pace = Pace(CUSTOMERS, PAUSE_SECONDS, WARM_UP_SECONDS, seconds)
     async with site(TENANTS, local_embedder=False, articles=1) as on:
-        sections = [await _tenants(on, pace, rounds), await _history(on, pace, rounds)]
+        yield await _tenants(on, pace, rounds)
+        yield await _history(on, pace, rounds)
     async with site(1, local_embedder=False, articles=1) as empty, site(1, local_embedder=False, articles=1) as full:
         await _store(full, STORED)
         runs = (lambda: empty.run(pace), lambda: full.run(pace))
         title = f"flatness_stored: an empty installation, and one with {STORED:,} stored messages"
-        sections.append(await _compare(title, "1,000,000 / 0 messages", runs, rounds))
-    return sections
+        yield await _compare(title, "1,000,000 / 0 messages", runs, rounds)
 
 
 async def _tenants(on: Site, pace: Pace, rounds: int) -> Section:

@@ -6,6 +6,7 @@ under the same server and client, then the gateway, so that whatever else the ma
 
 import itertools
 import time
+from collections.abc import AsyncIterator
 
 from bench import payloads, programs
 from bench.http_load import Load, closed_loop, open_loop
@@ -21,14 +22,14 @@ FEWEST_A_SECOND = 16_000
 RATE = 1000.0
 
 
-async def measure(rounds: int, seconds: float) -> list[Section]:
+async def measure(rounds: int, seconds: float) -> AsyncIterator[Section]:
     """Throughput against the echo, and acknowledgements at a fixed rate."""
     async with Stack() as stack, programs.web("bench.echo:app") as (echo_port, echo_pid):
         (brand,) = await make_brands(stack, 1, api_base="http://127.0.0.1:9", articles=0)
         for name in ("worker", "orchestrator"):
             await stack.stop(name)
-        throughput = await _throughput(stack, brand, echo_port, echo_pid, rounds, seconds)
-        return [throughput, await _acknowledgements(stack, brand, rounds, seconds)]
+        yield await _throughput(stack, brand, echo_port, echo_pid, rounds, seconds)
+        yield await _acknowledgements(stack, brand, rounds, seconds)
 
 
 def _requests(stack: Stack, brand: Brand, count: int) -> list[bytes]:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bench.conversations import Pace
@@ -25,9 +26,10 @@ SETTLE_SECONDS = 5.0
 _READY = b"Parley is ready"
 
 
-async def measure(rounds: int, seconds: float) -> list[Section]:
+async def measure(rounds: int, seconds: float) -> AsyncIterator[Section]:
     """Services without a local model, then the whole stack."""
-    return [await _services(seconds), await _whole_stack(rounds)]
+    yield await _services(seconds)
+    yield await _whole_stack(rounds)
 
 
 async def _services(seconds: float) -> Section:

@@ -109,18 +109,17 @@ async def reference(on: Site) -> AsyncIterator[Reference]:
         yield Reference(on, port, pids)
 
 
-async def measure(rounds: int, seconds: float) -> list[Section]:
+async def measure(rounds: int, seconds: float) -> AsyncIterator[Section]:
     """Light, paced and unpaced load with embeddings from elsewhere; then light and paced with the local embedder."""
-    sections = []
     async with site(BRANDS, local_embedder=False) as on, reference(on) as other:
-        sections.append(await _paced(on, other, rounds, seconds, "turns_light", LIGHT_CONVERSATIONS))
-        sections.append(await _paced(on, other, rounds, seconds, "turns", CONVERSATIONS))
-        sections.append(await _unpaced(on, other, rounds, seconds))
-        _add_memory(sections[-1], on)
+        yield await _paced(on, other, rounds, seconds, "turns_light", LIGHT_CONVERSATIONS)
+        yield await _paced(on, other, rounds, seconds, "turns", CONVERSATIONS)
+        section = await _unpaced(on, other, rounds, seconds)
+        _add_memory(section, on)
+        yield section
     async with site(BRANDS, local_embedder=True) as on, reference(on) as other:
-        sections.append(await _paced(on, other, rounds, seconds, "turns_local_light", LIGHT_CONVERSATIONS))
-        sections.append(await _paced(on, other, rounds, seconds, "turns_local", CONVERSATIONS))
-    return sections
+        yield await _paced(on, other, rounds, seconds, "turns_local_light", LIGHT_CONVERSATIONS)
+        yield await _paced(on, other, rounds, seconds, "turns_local", CONVERSATIONS)
 
 
 async def _paced(on: Site, other: Reference, rounds: int, seconds: float, name: str, conversations: int) -> Section:
