@@ -5,14 +5,18 @@ Row-level security does the rest. Services run as `parley_app`, which sees only 
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from packages.core.db.direct import DirectPool, Transaction
 
 APP_ROLE = "parley_app"
 SYSTEM_ROLE = "parley_system"
@@ -20,13 +24,20 @@ SYSTEM_ROLE = "parley_system"
 _BIND_TENANT = text("SELECT set_config('parley.tenant_id', :tenant_id, true)")
 
 
+DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+"""Whatever goes wrong between us and PostgreSQL, by either way."""
+
+
 class Database:
-    """Two pools to one database: tenant-bound sessions, and sessions across tenants."""
+    """One database, as a tenant sees it or across tenants; through ORM sessions, or `direct` on the hot paths."""
 
     def __init__(self, url: str, *, pool_size: int = 10, name: str = "parley") -> None:
         self._app = _engine(url, APP_ROLE, pool_size, name)
         self._app_snapshot = self._app.execution_options(isolation_level="REPEATABLE READ")
         self._system = _engine(url, SYSTEM_ROLE, pool_size, name)
+        plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._direct_app = DirectPool(plain, APP_ROLE, pool_size, name)
+        self._direct_system = DirectPool(plain, SYSTEM_ROLE, pool_size, name)
 
     @asynccontextmanager
     async def tenant(self, tenant_id: UUID | str, *, snapshot: bool = False) -> AsyncIterator[AsyncSession]:
@@ -47,6 +58,15 @@ class Database:
             yield session
             await session.commit()
 
+    def direct(self, tenant_id: UUID | str, *, snapshot: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        """Like `tenant`, for statements of `packages.core.db.direct` alone: a fraction of a session's cost."""
+        own_id = tenant_id if isinstance(tenant_id, UUID) else UUID(tenant_id)
+        return self._direct_app.transaction(own_id, snapshot=snapshot)
+
+    def direct_across_tenants(self) -> AbstractAsyncContextManager[Transaction]:
+        """Like `across_tenants`, for statements of `packages.core.db.direct` alone."""
+        return self._direct_system.transaction()
+
     async def ping(self) -> None:
         """Raise unless the database answers."""
         async with self._system.connect() as connection:
@@ -56,6 +76,8 @@ class Database:
         """Close both pools."""
         await self._app.dispose()
         await self._system.dispose()
+        await self._direct_app.close()
+        await self._direct_system.close()
 
 
 def async_url(url: str) -> URL:
