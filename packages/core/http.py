@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
 from typing import Any
 
+import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -42,7 +43,7 @@ _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CODES = {kind.status: kind.code for kind in vars(errors).values() if isinstance(kind, type) and kind is not AppError
           and issubclass(kind, AppError)}  # fmt: skip
-_AWAY = (RedisConnectionError, RedisTimeoutError, PoolTimeout, ConnectionError, TimeoutError)
+_AWAY = (asyncpg.InterfaceError, RedisConnectionError, RedisTimeoutError, PoolTimeout, ConnectionError, TimeoutError)
 
 
 def install(
@@ -170,7 +171,7 @@ def unexpected(error: Exception, path: str) -> JSONResponse:
     """Render what no handler took: 503 where a dependency is away, else 500. Logs it either way."""
     if isinstance(error, AppError):
         return _render(error)
-    if isinstance(error, DBAPIError) and _sqlstate(error).startswith("22"):
+    if _sqlstate(error).startswith("22"):
         # class 22: a value that a column cannot hold, such as U+0000 in a text
         return _render(InvalidInput("The request holds a value that cannot be stored, such as a null character."))
     if is_away(error):
@@ -182,15 +183,17 @@ def unexpected(error: Exception, path: str) -> JSONResponse:
 
 def is_away(error: BaseException) -> bool:
     """Whether an exception says that PostgreSQL, Redis or the network is away, rather than that the code is wrong."""
-    if isinstance(error, DBAPIError):
+    if isinstance(error, DBAPIError | asyncpg.PostgresError):
         sqlstate = _sqlstate(error)
         # 08 connection, 53 resources, 57P0x shutting down or starting up, 40 serialisation and deadlock
-        return error.connection_invalidated or not sqlstate or sqlstate.startswith(("08", "53", "57P0", "40"))
+        lost = isinstance(error, DBAPIError) and error.connection_invalidated
+        return lost or not sqlstate or sqlstate.startswith(("08", "53", "57P0", "40"))
     return isinstance(error, _AWAY)
 
 
-def _sqlstate(error: DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlstate", "") or "")
+def _sqlstate(error: BaseException) -> str:
+    """PostgreSQL's code of an error that came through SQLAlchemy or straight from the driver; empty for any other."""
+    return str(getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", "") or "")
 
 
 def error_response(code: str, message: str, status: int, details: Any = None, headers: Any = None) -> JSONResponse:

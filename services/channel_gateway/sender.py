@@ -15,14 +15,13 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from redis.asyncio import Redis
-from sqlalchemy.exc import SQLAlchemyError
 
 from packages.core import streams, tracing
 from packages.core.config import DeliverySettings
 from packages.core.db.base import new_id
 from packages.core.db.repositories import deliveries
 from packages.core.db.repositories.deliveries import Claimed, Settlement
-from packages.core.db.session import Database
+from packages.core.db.session import DATABASE_ERRORS, Database
 from packages.core.domain.messages import OutboundResponse
 from packages.core.errors import Unavailable
 from services.channel_gateway.channels import Channel, SendResult
@@ -108,7 +107,7 @@ class Sender:
         while True:
             try:
                 return await self._claim(ids)
-            except (SQLAlchemyError, OSError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("database_unavailable", error=str(error)[:200], retry_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 3.0)
@@ -116,8 +115,8 @@ class Sender:
     async def _claim(self, ids: list[UUID]) -> None:
         if not ids:
             return
-        async with self._database.across_tenants() as session:
-            claims = await deliveries.claim(session, ids, self._token, self._hold)
+        async with self._database.direct_across_tenants() as transaction:
+            claims = await deliveries.claim(transaction, ids, self._token, self._hold)
         for response in claims.voided:
             VOIDED.inc()
             log.info("reply_voided", conversation_id=response.conversation_id, message_id=response.message_id)
@@ -204,10 +203,10 @@ class Sender:
         pause = 0.1
         while True:
             try:
-                async with self._database.across_tenants() as session:
-                    await deliveries.settle(session, self._token, batch)
+                async with self._database.direct_across_tenants() as transaction:
+                    await deliveries.settle(transaction, self._token, batch)
                 break
-            except (SQLAlchemyError, OSError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("database_unavailable", error=str(error)[:200], retry_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 3.0)
@@ -230,5 +229,5 @@ class Sender:
             batch.append(self._settlements.get_nowait())
         if batch:
             async with asyncio.timeout(5):
-                async with self._database.across_tenants() as session:
-                    await deliveries.settle(session, self._token, batch)
+                async with self._database.direct_across_tenants() as transaction:
+                    await deliveries.settle(transaction, self._token, batch)

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import structlog
 from prometheus_client import Counter
 from redis.asyncio import Redis
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from packages.core import streams
 from packages.core.config import TurnSettings
-from packages.core.db.session import Database
+from packages.core.db.session import DATABASE_ERRORS, Database
 from packages.core.domain.messages import InboundEvent
 from services.orchestrator import intake_sql
 
@@ -77,7 +77,7 @@ class Intake:
 
         Raises:
             RejectedEvent: a single event was given and the database refuses it.
-            sqlalchemy.exc.SQLAlchemyError: the database is away; nothing was stored.
+            one of DATABASE_ERRORS: the database is away; nothing was stored.
         """
         try:
             return await self._store(events)
@@ -108,7 +108,7 @@ class Intake:
             try:
                 await self.take_all(events)
                 break
-            except (SQLAlchemyError, OSError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("database_unavailable", error=str(error)[:200], retry_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 3.0)
@@ -118,7 +118,7 @@ class Intake:
         """Like `take`, for events that a gateway answers for: what the database refuses is kept, with the reason.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: the database is away; not all was stored, and all can be given again.
+            one of DATABASE_ERRORS: the database is away; not all was stored, and all can be given again.
         """
         try:
             return await self.take(events)
@@ -129,12 +129,12 @@ class Intake:
         """One transaction for all."""
         clean = [_without_nul(event) for event in events]
         try:
-            async with self._database.across_tenants() as session:
-                stored = await intake_sql.store(session, clean, self._settings)
-        except DBAPIError as error:
+            async with self._database.direct_across_tenants() as transaction:
+                stored = await intake_sql.store(transaction, clean, self._settings)
+        except asyncpg.PostgresError as error:
             if _is_transient(error):
                 raise
-            raise RejectedEvent(str(error.orig)[:500]) from error
+            raise RejectedEvent(str(error)[:500]) from error
         except intake_sql.UnknownAccount as error:
             raise RejectedEvent(str(error)) from error
         for item in stored.taken:
@@ -160,9 +160,9 @@ class Intake:
         EVENTS.labels(event.kind, "failed").inc()
         kept = False
         try:
-            async with self._database.across_tenants() as session:
-                kept = await intake_sql.keep_failed(session, event, reason)
-        except DBAPIError as error:
+            async with self._database.direct_across_tenants() as transaction:
+                kept = await intake_sql.keep_failed(transaction, event, reason)
+        except asyncpg.PostgresError as error:
             if _is_transient(error):
                 raise
         if not kept:
@@ -176,10 +176,9 @@ class Intake:
             await streams.announce(self._redis, streams.live_channel(tenant_id), event)
 
 
-def _is_transient(error: DBAPIError) -> bool:
+def _is_transient(error: asyncpg.PostgresError) -> bool:
     """Whether the same statement may succeed later: lost connections, deadlocks, shut-downs, full disks."""
-    code = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or not code or code.startswith(TRANSIENT_SQLSTATES)
+    return (error.sqlstate or "").startswith(TRANSIENT_SQLSTATES)
 
 
 def _without_nul(event: InboundEvent) -> InboundEvent:

@@ -7,11 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from packages.core.config import TurnSettings
 from packages.core.db.base import new_id, now
+from packages.core.db.direct import Statement, Transaction
 from packages.core.db.repositories.deliveries import PlatformStatus, apply_statuses
 from packages.core.domain.messages import InboundEvent, InboundMessage
 
@@ -52,26 +51,26 @@ class Stored:
     due: bool = False
 
 
-async def store(session: AsyncSession, events: Sequence[InboundEvent], settings: TurnSettings) -> Stored:
-    """Store a batch in the session's transaction.
+async def store(on: Transaction, events: Sequence[InboundEvent], settings: TurnSettings) -> Stored:
+    """Store a batch in one transaction.
 
     Raises:
         UnknownAccount: an event names a channel config that is not its tenant's.
     """
     items = [Item(event, new_id(), new_id() if event.message else None) for event in events]
-    await _enter(session, items)
+    await _enter(on, items)
     fresh = [item for item in items if not item.duplicate]
     stored = Stored(items, {item.external_id: item.event.kind for item in items})
     messages = [item for item in fresh if item.event.message]
     if messages:
-        await _converse(session, messages, settings, stored)
+        await _converse(on, messages, settings, stored)
     statuses = [item for item in fresh if item.event.status]
     if statuses:
-        await _report(session, statuses, stored)
+        await _report(on, statuses, stored)
     return stored
 
 
-_ENTER = text("""
+_ENTER = Statement("""
 INSERT INTO inbound_ledger (id, tenant_id, channel_config_id, external_id, kind, state, reason, event, repeats,
                             message_id, received_at, created_at)
 SELECT r.id, r.tenant_id, r.channel_config_id, r.external_id, r.kind, r.state, r.reason, r.event, r.repeats,
@@ -87,7 +86,7 @@ RETURNING id, channel_config_id, external_id, message_id, state, reason,
 """)
 
 
-async def _enter(session: AsyncSession, items: list[Item]) -> None:
+async def _enter(on: Transaction, items: list[Item]) -> None:
     """Ledger rows for all; marks the repeats, within the batch and against what was there."""
     first: dict[tuple[str, str], Item] = {}
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -100,7 +99,7 @@ async def _enter(session: AsyncSession, items: list[Item]) -> None:
             rows[key] = _ledger_row(item)
     stored = {
         (str(row.channel_config_id), row.external_id): row
-        for row in await session.execute(_ENTER, {"rows": _json(list(rows.values()))})
+        for row in await _ENTER.fetch(on, rows=_json(list(rows.values())))
     }
     for item in items:
         key = (item.event.channel_config_id, item.external_id)
@@ -130,14 +129,14 @@ def _ledger_row(item: Item) -> dict[str, Any]:
     }
 
 
-async def keep_failed(session: AsyncSession, event: InboundEvent, reason: str) -> bool:
+async def keep_failed(on: Transaction, event: InboundEvent, reason: str) -> bool:
     """A ledger row for an event that could not be stored, so that it can be seen and replayed.
 
     Returns:
         Whether there is one now; an event whose account is unknown belongs into nobody's ledger.
     """
     row = _ledger_row(Item(event, new_id(), None)) | {"state": "failed", "reason": reason[:500]}
-    return bool((await session.execute(_ENTER, {"rows": _json([row])})).all())
+    return bool(await _ENTER.fetch(on, rows=_json([row])))
 
 
 @dataclass(slots=True)
@@ -154,10 +153,10 @@ class _Talk:
     last_at: datetime = field(default_factory=now)
 
 
-async def _converse(session: AsyncSession, items: list[Item], settings: TurnSettings, stored: Stored) -> None:
+async def _converse(on: Transaction, items: list[Item], settings: TurnSettings, stored: Stored) -> None:
     talks = _talks(items)
-    await _customers(session, talks)
-    conversations = await _conversations(session, talks)
+    await _customers(on, talks)
+    conversations = await _conversations(on, talks)
     rows: list[dict[str, Any]] = []
     due: dict[UUID, dict[str, Any]] = {}
     for talk, conversation in zip(talks, conversations, strict=True):
@@ -173,16 +172,11 @@ async def _converse(session: AsyncSession, items: list[Item], settings: TurnSett
                     "conversation_id": conversation.id,
                     "traceparent": item.event.traceparent,
                 }
-    await session.execute(_LOG, {"rows": _json(rows)})
+    await _LOG.fetch(on, rows=_json(rows))
     if due:
         stored.due = True
-        await session.execute(
-            _DUE,
-            {
-                "rows": _json(list(due.values())),
-                "debounce": settings.debounce_seconds,
-                "max_wait": settings.max_wait_seconds,
-            },
+        await _DUE.fetch(
+            on, rows=_json(list(due.values())), debounce=settings.debounce_seconds, max_wait=settings.max_wait_seconds
         )
 
 
@@ -206,13 +200,13 @@ def _talks(items: list[Item]) -> list[_Talk]:
     return [talks[key] for key in sorted(talks)]  # one order of row locks everywhere: no deadlocks
 
 
-_KNOWN = text("""
+_KNOWN = Statement("""
 SELECT i.channel_config_id, i.external_id, i.customer_id
 FROM unnest(CAST(:accounts AS uuid[]), CAST(:ids AS text[])) AS r(channel_config_id, external_id)
 JOIN customer_identity i ON i.channel_config_id = r.channel_config_id AND i.external_id = r.external_id
 """)
 
-_NEW_CUSTOMERS = text("""
+_NEW_CUSTOMERS = Statement("""
 WITH r AS (
     SELECT r.*, c.brand_id FROM jsonb_to_recordset(CAST(:rows AS jsonb))
         AS r(id uuid, tenant_id uuid, channel_config_id uuid, name text)
@@ -222,7 +216,7 @@ INSERT INTO customer (id, tenant_id, brand_id, name, attributes, created_at)
 SELECT id, tenant_id, brand_id, name, '{}', now() FROM r
 """)
 
-_NEW_IDENTITIES = text("""
+_NEW_IDENTITIES = Statement("""
 INSERT INTO customer_identity (id, tenant_id, channel_config_id, external_id, customer_id, created_at)
 SELECT gen_random_uuid(), r.tenant_id, r.channel_config_id, r.external_id, r.customer_id, now()
 FROM jsonb_to_recordset(CAST(:rows AS jsonb))
@@ -232,15 +226,15 @@ ON CONFLICT (channel_config_id, external_id) DO UPDATE SET external_id = exclude
 RETURNING channel_config_id, external_id, customer_id
 """)
 
-_DROP_ORPHANS = text("DELETE FROM customer WHERE id = ANY(:ids)")
+_DROP_ORPHANS = Statement("DELETE FROM customer WHERE id = ANY(:ids)")
 
 
-async def _customers(session: AsyncSession, talks: list[_Talk]) -> None:
+async def _customers(on: Transaction, talks: list[_Talk]) -> None:
     """Find or make the customer of each conversation, by any of the ids that the platform gave."""
     pairs = [(talk.channel_config_id, own_id) for talk in talks for own_id in talk.sender_ids]
     known: dict[tuple[str, str], UUID] = {}
-    for row in await session.execute(
-        _KNOWN, {"accounts": [UUID(account) for account, _ in pairs], "ids": [own_id for _, own_id in pairs]}
+    for row in await _KNOWN.fetch(
+        on, accounts=[UUID(account) for account, _ in pairs], ids=[own_id for _, own_id in pairs]
     ):
         known[str(row.channel_config_id), row.external_id] = row.customer_id
     new: dict[UUID, _Talk] = {}
@@ -252,20 +246,20 @@ async def _customers(session: AsyncSession, talks: list[_Talk]) -> None:
             for own_id in talk.sender_ids:
                 known[talk.channel_config_id, own_id] = talk.customer_id
     if new:
-        await _make_customers(session, new)
-    await _make_identities(session, talks, known, set(new), set(pairs))
+        await _make_customers(on, new)
+    await _make_identities(on, talks, known, set(new), set(pairs))
 
 
-async def _make_customers(session: AsyncSession, new: dict[UUID, _Talk]) -> None:
+async def _make_customers(on: Transaction, new: dict[UUID, _Talk]) -> None:
     rows = [
         {"id": own, "tenant_id": talk.tenant_id, "channel_config_id": talk.channel_config_id, "name": talk.name}
         for own, talk in new.items()
     ]
-    await session.execute(_NEW_CUSTOMERS, {"rows": _json(rows)})
+    await _NEW_CUSTOMERS.fetch(on, rows=_json(rows))
 
 
 async def _make_identities(
-    session: AsyncSession,
+    on: Transaction,
     talks: list[_Talk],
     known: dict[tuple[str, str], UUID],
     new: set[UUID],
@@ -287,7 +281,7 @@ async def _make_identities(
         return
     unique = {(row["channel_config_id"], row["external_id"]): row for row in rows}
     owners: dict[tuple[str, str], UUID] = {}
-    for row in await session.execute(_NEW_IDENTITIES, {"rows": _json(list(unique.values()))}):
+    for row in await _NEW_IDENTITIES.fetch(on, rows=_json(list(unique.values()))):
         owners[str(row.channel_config_id), row.external_id] = row.customer_id
     orphans: list[UUID] = []
     for talk in talks:
@@ -297,10 +291,10 @@ async def _make_identities(
                 orphans.append(talk.customer_id)
             talk.customer_id = owner
     if orphans:
-        await session.execute(_DROP_ORPHANS, {"ids": orphans})
+        await _DROP_ORPHANS.fetch(on, ids=orphans)
 
 
-_CONVERSATIONS = text("""
+_CONVERSATIONS = Statement("""
 INSERT INTO conversation (id, tenant_id, brand_id, channel_config_id, customer_id, recipient, status, owner, epoch,
                           last_message_at, last_customer_message_at, created_at)
 SELECT r.id, r.tenant_id, c.brand_id, r.channel_config_id, r.customer_id, r.recipient, 'open', 'bot', 1, now(), now(),
@@ -315,7 +309,7 @@ RETURNING id, owner, channel_config_id, recipient
 """)
 
 
-async def _conversations(session: AsyncSession, talks: list[_Talk]) -> list[Any]:
+async def _conversations(on: Transaction, talks: list[_Talk]) -> list[Any]:
     """Each talk's open conversation, made if there is none, in the order of `talks`; its epoch grows."""
     rows = [
         {
@@ -328,13 +322,12 @@ async def _conversations(session: AsyncSession, talks: list[_Talk]) -> list[Any]
         for talk in talks
     ]
     found = {
-        (str(row.channel_config_id), row.recipient): row
-        for row in await session.execute(_CONVERSATIONS, {"rows": _json(rows)})
+        (str(row.channel_config_id), row.recipient): row for row in await _CONVERSATIONS.fetch(on, rows=_json(rows))
     }
     return [found[talk.channel_config_id, talk.recipient] for talk in talks]
 
 
-_LOG = text("""
+_LOG = Statement("""
 INSERT INTO message_log (id, tenant_id, conversation_id, direction, author, kind, text, content, external_id, status,
                          citations, context, sent_at, created_at)
 SELECT r.id, r.tenant_id, r.conversation_id, 'inbound', 'customer', r.kind, r.text, r.content, r.external_id,
@@ -346,7 +339,7 @@ FROM ROWS FROM (
 ORDER BY r.place
 """)
 
-_DUE = text("""
+_DUE = Statement("""
 INSERT INTO pending_turn (id, tenant_id, conversation_id, due_at, first_at, attempts, voided, traceparent, created_at)
 SELECT r.id, r.tenant_id, r.conversation_id, now() + make_interval(secs => :debounce), now(), 0, 0, r.traceparent, now()
 FROM jsonb_to_recordset(CAST(:rows AS jsonb))
@@ -397,14 +390,14 @@ def _live(row: dict[str, Any]) -> dict[str, Any]:
     return {"type": "message.received", "data": data | {"direction": "inbound", "author": "customer"}}
 
 
-_IGNORE = text("""
+_IGNORE = Statement("""
 UPDATE inbound_ledger SET state = 'ignored', reason = :reason WHERE id = ANY(:ids)
 """)
 
-_HANDLED = text("UPDATE inbound_ledger SET state = 'answered' WHERE id = ANY(:ids)")
+_HANDLED = Statement("UPDATE inbound_ledger SET state = 'answered' WHERE id = ANY(:ids)")
 
 
-async def _report(session: AsyncSession, items: list[Item], stored: Stored) -> None:
+async def _report(on: Transaction, items: list[Item], stored: Stored) -> None:
     """Delivery statuses: the highest of each message in the batch is applied; unknown messages are noted as such."""
     highest: dict[tuple[str, str], PlatformStatus] = {}
     tenants = {_status_key(item.event): item.event.tenant_id for item in items}
@@ -413,14 +406,14 @@ async def _report(session: AsyncSession, items: list[Item], stored: Stored) -> N
         key = (status.channel_config_id, status.external_id)
         if key not in highest or status.status.rank > highest[key].status.rank:
             highest[key] = status
-    found = await apply_statuses(session, list(highest.values()))
+    found = await apply_statuses(on, list(highest.values()))
     known = [item for item in items if _status_key(item.event) in found]
     unknown = [item for item in items if _status_key(item.event) not in found]
     if known:
-        await session.execute(_HANDLED, {"ids": [item.ledger_id for item in known]})
+        await _HANDLED.fetch(on, ids=[item.ledger_id for item in known])
     if unknown:
         reason = "a status of a message that was not sent from here"
-        await session.execute(_IGNORE, {"ids": [item.ledger_id for item in unknown], "reason": reason})
+        await _IGNORE.fetch(on, ids=[item.ledger_id for item in unknown], reason=reason)
     for item in items:
         item.state = "answered" if item in known else "ignored"
     for key, message_id in found.items():

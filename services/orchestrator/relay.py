@@ -7,12 +7,11 @@ import structlog
 from prometheus_client import Counter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 
 from packages.core import streams
 from packages.core.config import DeliverySettings
 from packages.core.db.repositories import deliveries
-from packages.core.db.session import Database
+from packages.core.db.session import DATABASE_ERRORS, Database
 from packages.core.domain.messages import OutboundResponse
 
 log = structlog.get_logger(__name__)
@@ -45,7 +44,7 @@ class Relay:
             try:
                 swept = await self.sweep()
                 pause = 0.0 if swept else SWEEP_SECONDS
-            except (RedisError, SQLAlchemyError, OSError) as error:
+            except (RedisError, *DATABASE_ERRORS) as error:
                 log.warning("sweep_failed", error=str(error)[:200])
                 pause = min(max(pause, SWEEP_SECONDS) * 2, 5.0)
             try:
@@ -59,8 +58,8 @@ class Relay:
         Raises:
             redis.exceptions.RedisError: Redis is away; the rows stay due.
         """
-        async with self._database.across_tenants() as session:
-            due = await deliveries.take_due(session, republish_seconds=self._settings.republish_seconds)
+        async with self._database.direct_across_tenants() as transaction:
+            due = await deliveries.take_due(transaction, republish_seconds=self._settings.republish_seconds)
             await streams.publish(self._redis, streams.OUTBOUND, due)
         PUBLISHED.labels("again").inc(len(due))
         return len(due)

@@ -11,12 +11,11 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from redis.asyncio import Redis
-from sqlalchemy.exc import SQLAlchemyError
 
 from packages.core import streams, tracing
 from packages.core.config import Settings
 from packages.core.db.repositories import deliveries
-from packages.core.db.session import Database
+from packages.core.db.session import DATABASE_ERRORS, Database
 from packages.core.logging import bound
 from services.orchestrator import turns_sql
 from services.orchestrator.engine import handover
@@ -62,7 +61,7 @@ class Turns:
             while not self._stopping.is_set():
                 try:
                     found = await self._claim()
-                except (SQLAlchemyError, OSError) as error:
+                except DATABASE_ERRORS as error:
                     log.warning("claim_failed", error=str(error)[:200])
                     found = 0
                 if found == 0 or self._free() == 0:
@@ -91,9 +90,9 @@ class Turns:
         slots = self._free()
         if slots == 0:
             return 0
-        async with self._database.across_tenants() as session:
+        async with self._database.direct_across_tenants() as transaction:
             turns = await turns_sql.claim(
-                session, slots=slots, lease_seconds=self._turn.lease_seconds, busy=self._busy_tenants()
+                transaction, slots=slots, lease_seconds=self._turn.lease_seconds, busy=self._busy_tenants()
             )
         for turn in turns:
             task = asyncio.create_task(self._take(turn))
@@ -128,7 +127,7 @@ class Turns:
                 outcome = "lost"
             except asyncio.CancelledError:
                 raise
-            except (SQLAlchemyError, OSError) as error:
+            except DATABASE_ERRORS as error:
                 outcome = "postponed"
                 await self._give_back(turn, error)
             except Exception as error:  # one turn's edge: the others go on, this one is tried again
@@ -142,8 +141,8 @@ class Turns:
         await streams.announce(self._redis, streams.live_channel(str(turn.tenant_id)), typing)
         reply = await self._decide(turn)
         if reply is None:
-            async with self._database.tenant(turn.tenant_id) as session:
-                await turns_sql.drop(session, turn)
+            async with self._database.direct(turn.tenant_id) as transaction:
+                await turns_sql.drop(transaction, turn)
             return "nothing to answer"
         return await self._commit(turn, reply)
 
@@ -161,9 +160,9 @@ class Turns:
         return handover.reply(answer)
 
     async def _commit(self, turn: DueTurn, reply: Reply) -> str:
-        async with self._database.tenant(turn.tenant_id) as session:
+        async with self._database.direct(turn.tenant_id) as transaction:
             response = await turns_sql.commit(
-                session,
+                transaction,
                 turn,
                 reply,
                 max_voids=self._turn.max_voids,
@@ -183,9 +182,9 @@ class Turns:
         """The turn is due again after a pause that grows with its attempts. If even that fails, its lease runs out."""
         delay = min(30.0, 0.5 * 2**turn.attempts)
         try:
-            async with self._database.tenant(turn.tenant_id) as session:
-                await turns_sql.release(session, [turn], delay=delay, error=f"{type(error).__name__}: {error}")
-        except (SQLAlchemyError, OSError) as second:
+            async with self._database.direct(turn.tenant_id) as transaction:
+                await turns_sql.release(transaction, [turn], delay=delay, error=f"{type(error).__name__}: {error}")
+        except DATABASE_ERRORS as second:
             log.warning("turn_not_released", error=str(second)[:200])
 
     async def _failed(self, turn: DueTurn, error: Exception) -> str:
@@ -196,7 +195,7 @@ class Turns:
         question = "\n".join(message.text or "" for message in turn.messages if message.is_open)
         try:
             return await self._commit(turn, handover.bot_failed(turn.brand, question))
-        except (LostLease, SQLAlchemyError, OSError) as second:
+        except (LostLease, *DATABASE_ERRORS) as second:
             await self._give_back(turn, second)
             return "failed"
 
@@ -206,19 +205,19 @@ class Turns:
             await asyncio.sleep(self._turn.lease_seconds / 3)
             try:
                 if self._active:
-                    async with self._database.across_tenants() as session:
+                    async with self._database.direct_across_tenants() as transaction:
                         turns = list(self._active.values())
-                        await turns_sql.renew(session, turns, lease_seconds=self._turn.lease_seconds)
+                        await turns_sql.renew(transaction, turns, lease_seconds=self._turn.lease_seconds)
                 await self._take_back_offers()
-            except (SQLAlchemyError, OSError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("keeping_failed", error=str(error)[:200])
 
     async def _take_back_offers(self) -> None:
-        async with self._database.across_tenants() as session:
-            expired = await turns_sql.take_back_expired_offers(session)
+        async with self._database.direct_across_tenants() as transaction:
+            expired = await turns_sql.take_back_expired_offers(transaction)
             responses = [
                 await deliveries.queue(
-                    session,
+                    transaction,
                     deliveries.Draft(
                         tenant_id=row.tenant_id,
                         brand_id=row.brand_id,
@@ -245,5 +244,5 @@ class Turns:
             task.cancel()
         if left:
             await asyncio.wait(left, timeout=1)
-            async with self._database.across_tenants() as session:
-                await turns_sql.release(session, list(left.values()), delay=0)
+            async with self._database.direct_across_tenants() as transaction:
+                await turns_sql.release(transaction, list(left.values()), delay=0)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+import msgspec
 
 from packages.core.db.base import new_id
+from packages.core.db.direct import Statement, Transaction
 from packages.core.db.repositories import deliveries
 from packages.core.domain.conversations import Owner
 from packages.core.domain.messages import OutboundResponse
@@ -50,7 +50,7 @@ class DueTurn:
 
 # A loose index scan over the tenants that have work, the most urgent of each, then round robin: one busy tenant
 # takes its turn like every other.
-_CLAIM = text("""
+_CLAIM = Statement("""
 WITH RECURSIVE tenants AS (
     (SELECT tenant_id FROM pending_turn ORDER BY tenant_id LIMIT 1)
     UNION ALL
@@ -75,16 +75,16 @@ FROM locked WHERE p.id = locked.id
 RETURNING p.conversation_id, p.lease_token, p.attempts, p.voided, p.traceparent
 """)
 
-_LOAD = text("""
+_LOAD = Statement("""
 SELECT c.id, c.tenant_id, c.channel_config_id, c.recipient, c.owner, c.epoch, c.brand_id,
-       b.name AS brand_name, b.locale, b.timezone, b.knowledge_version, b.settings,
+       b.name AS brand_name, b.locale, b.timezone, b.knowledge_version, b.settings::text,
        p.display_name, p.tone, p.instructions, p.languages, p.greeting, p.sign_off, p.fallback_message,
        p.handover_message
 FROM conversation c JOIN brand b ON b.id = c.brand_id LEFT JOIN persona_profile p ON p.brand_id = b.id
 WHERE c.id = ANY(:ids)
 """)
 
-_HISTORY = text(f"""
+_HISTORY = Statement(f"""
 SELECT m.* FROM unnest(CAST(:ids AS uuid[])) AS c(id) CROSS JOIN LATERAL (
     SELECT m.conversation_id, m.id, m.seq, m.author, m.kind, m.text, m.content->>'payload' AS payload,
            m.direction = 'inbound' AND m.answered_by IS NULL AS is_open
@@ -95,22 +95,21 @@ SELECT m.* FROM unnest(CAST(:ids AS uuid[])) AS c(id) CROSS JOIN LATERAL (
 """)  # noqa: S608 - the constant above
 
 
-async def claim(session: AsyncSession, *, slots: int, lease_seconds: float, busy: Sequence[UUID]) -> list[DueTurn]:
+async def claim(on: Transaction, *, slots: int, lease_seconds: float, busy: Sequence[UUID]) -> list[DueTurn]:
     """Claim up to `slots` due turns, fairly across tenants, and load them: three statements however many they are.
 
     Args:
         busy: tenants that already have their share of this process.
     """
     claims = {
-        row.conversation_id: row
-        for row in await session.execute(_CLAIM, {"slots": slots, "lease": lease_seconds, "busy": list(busy)})
+        row.conversation_id: row for row in await _CLAIM.fetch(on, slots=slots, lease=lease_seconds, busy=list(busy))
     }
     if not claims:
         return []
     ids = {"ids": list(claims)}
     histories: dict[UUID, list[LoggedMessage]] = {key: [] for key in claims}
-    conversations = (await session.execute(_LOAD, ids)).all()
-    for row in await session.execute(_HISTORY, ids):
+    conversations = await _LOAD.fetch(on, **ids)
+    for row in await _HISTORY.fetch(on, **ids):
         histories[row.conversation_id].append(
             LoggedMessage(
                 id=row.id,
@@ -144,7 +143,7 @@ def _due_turn(row: Any, lease: Any, messages: list[LoggedMessage]) -> DueTurn:
             locale=row.locale,
             timezone=row.timezone,
             knowledge_version=row.knowledge_version,
-            settings=row.settings,
+            settings=msgspec.json.decode(row.settings),
             display_name=row.display_name or row.brand_name,
             tone=row.tone or "",
             instructions=row.instructions or "",
@@ -162,21 +161,21 @@ class LostLease(Exception):
     """Another process has taken the turn over; whatever this one decided is void."""
 
 
-_LOCK = text("""
+_LOCK = Statement("""
 SELECT c.epoch, c.owner, c.status, p.voided
 FROM conversation c JOIN pending_turn p ON p.conversation_id = c.id
 WHERE c.id = :conversation_id AND p.lease_token = :lease_token
 FOR UPDATE OF c, p
 """)
 
-_VOID = text("""
+_VOID = Statement("""
 UPDATE pending_turn SET lease_token = NULL, lease_until = NULL, voided = voided + 1, attempts = 0
 WHERE conversation_id = :conversation_id
 """)
 
-_DROP = text("DELETE FROM pending_turn WHERE conversation_id = :conversation_id")
+_DROP = Statement("DELETE FROM pending_turn WHERE conversation_id = :conversation_id")
 
-_FINISH = text("""
+_FINISH = Statement("""
 WITH dropped AS (
     DELETE FROM pending_turn WHERE conversation_id = :conversation_id AND :is_last
 ), again AS (
@@ -189,7 +188,7 @@ WITH dropped AS (
 ), ledger AS (
     UPDATE inbound_ledger l SET state = 'answered', reason = NULL FROM answered a WHERE l.message_id = a.id
 )
-UPDATE conversation SET owner = 'offered', owner_reason = :reason,
+UPDATE conversation SET owner = 'offered', owner_reason = CAST(:reason AS text),
     offered_until = now() + make_interval(secs => :offer_seconds)
 WHERE id = :conversation_id AND CAST(:reason AS text) IS NOT NULL
 """)
@@ -207,7 +206,7 @@ class Reply:
 
 
 async def commit(
-    session: AsyncSession,
+    on: Transaction,
     turn: DueTurn,
     reply: Reply,
     *,
@@ -227,15 +226,16 @@ async def commit(
         LostLease: another process owns the turn now.
     """
     keys = {"conversation_id": turn.conversation_id, "lease_token": turn.lease_token}
-    now_held = (await session.execute(_LOCK, keys)).one_or_none()
-    if now_held is None:
+    held = await _LOCK.fetch(on, **keys)
+    if not held:
         raise LostLease(f"conversation {turn.conversation_id}")
+    now_held = held[0]
     if now_held.owner == Owner.HUMAN or now_held.status != "open":
-        await session.execute(_DROP, {"conversation_id": turn.conversation_id})
+        await _DROP.fetch(on, conversation_id=turn.conversation_id)
         return None
     is_last = now_held.epoch == turn.epoch
     if not is_last and now_held.voided < max_voids:
-        await session.execute(_VOID, {"conversation_id": turn.conversation_id})
+        await _VOID.fetch(on, conversation_id=turn.conversation_id)
         return None
     draft = deliveries.Draft(
         id=new_id(),
@@ -252,81 +252,76 @@ async def commit(
         trace=reply.trace,
         traceparent=turn.traceparent,
     )
-    response = await deliveries.queue(session, draft, republish_seconds=republish_seconds)
-    await session.execute(
-        _FINISH,
-        {
-            "conversation_id": turn.conversation_id,
-            "is_last": is_last,
-            "reply_id": draft.id,
-            "up_to": turn.messages[-1].seq,
-            "reason": reply.hand_over,
-            "offer_seconds": offer_seconds,
-        },
+    response = await deliveries.queue(on, draft, republish_seconds=republish_seconds)
+    await _FINISH.fetch(
+        on,
+        conversation_id=turn.conversation_id,
+        is_last=is_last,
+        reply_id=draft.id,
+        up_to=turn.messages[-1].seq,
+        reason=reply.hand_over,
+        offer_seconds=offer_seconds,
     )
     return response
 
 
-_RENEW = text("""
+_RENEW = Statement("""
 UPDATE pending_turn SET lease_until = now() + make_interval(secs => :lease) WHERE lease_token = ANY(:tokens)
 """)
 
 
-async def renew(session: AsyncSession, turns: Sequence[DueTurn], *, lease_seconds: float) -> None:
+async def renew(on: Transaction, turns: Sequence[DueTurn], *, lease_seconds: float) -> None:
     """Say that these turns are still being worked on."""
-    await session.execute(_RENEW, {"tokens": [turn.lease_token for turn in turns], "lease": lease_seconds})
+    await _RENEW.fetch(on, tokens=[turn.lease_token for turn in turns], lease=lease_seconds)
 
 
-async def drop(session: AsyncSession, turn: DueTurn) -> None:
+async def drop(on: Transaction, turn: DueTurn) -> None:
     """End a turn that turned out to have nothing to answer, unless a message has come in since."""
-    await session.execute(
-        _DROP_IDLE,
-        {"conversation_id": turn.conversation_id, "lease_token": turn.lease_token, "epoch": turn.epoch},
-    )
+    await _DROP_IDLE.fetch(on, conversation_id=turn.conversation_id, lease_token=turn.lease_token, epoch=turn.epoch)
 
 
-_DROP_IDLE = text("""
+_DROP_IDLE = Statement("""
 DELETE FROM pending_turn p USING conversation c
 WHERE p.conversation_id = :conversation_id AND p.lease_token = :lease_token
     AND c.id = p.conversation_id AND c.epoch = :epoch
 """)
 
-_RELEASE = text("""
-UPDATE pending_turn SET lease_token = NULL, lease_until = NULL, last_error = COALESCE(:error, last_error),
-    due_at = now() + make_interval(secs => :delay), attempts = attempts - CASE WHEN :error IS NULL THEN 1 ELSE 0 END
+_RELEASE = Statement("""
+UPDATE pending_turn SET lease_token = NULL, lease_until = NULL,
+    last_error = COALESCE(CAST(:error AS text), last_error),
+    due_at = now() + make_interval(secs => :delay),
+    attempts = attempts - (CAST(:error AS text) IS NULL)::int
 WHERE conversation_id = ANY(:ids) AND lease_token = ANY(:tokens)
 """)
 
 
-async def release(session: AsyncSession, turns: Sequence[DueTurn], *, delay: float, error: str | None = None) -> None:
+async def release(on: Transaction, turns: Sequence[DueTurn], *, delay: float, error: str | None = None) -> None:
     """Give turns back: due again after `delay` seconds, at once for another process when this one shuts down."""
-    await session.execute(
-        _RELEASE,
-        {
-            "ids": [turn.conversation_id for turn in turns],
-            "tokens": [turn.lease_token for turn in turns],
-            "delay": delay,
-            "error": error[:500] if error else None,
-        },
+    await _RELEASE.fetch(
+        on,
+        ids=[turn.conversation_id for turn in turns],
+        tokens=[turn.lease_token for turn in turns],
+        delay=delay,
+        error=error[:500] if error else None,
     )
 
 
-_EXPIRED_OFFERS = text("""
+_EXPIRED_OFFERS = Statement("""
 SELECT c.id, c.tenant_id, c.brand_id, c.channel_config_id, c.recipient, c.epoch, b.locale
 FROM conversation c JOIN brand b ON b.id = c.brand_id
 WHERE c.owner = 'offered' AND c.offered_until <= now()
 ORDER BY c.offered_until LIMIT 100 FOR UPDATE OF c SKIP LOCKED
 """)
 
-_TAKE_BACK = text("""
+_TAKE_BACK = Statement("""
 UPDATE conversation SET owner = 'bot', owner_reason = 'nobody took the offer', offered_until = NULL, epoch = epoch + 1
 WHERE id = ANY(:ids)
 """)
 
 
-async def take_back_expired_offers(session: AsyncSession) -> Sequence[Any]:
+async def take_back_expired_offers(on: Transaction) -> Sequence[Any]:
     """Conversations that waited for a person until their deadline: the bot owns them again."""
-    rows = (await session.execute(_EXPIRED_OFFERS)).all()
+    rows = await _EXPIRED_OFFERS.fetch(on)
     if rows:
-        await session.execute(_TAKE_BACK, {"ids": [row.id for row in rows]})
+        await _TAKE_BACK.fetch(on, ids=[row.id for row in rows])
     return rows

@@ -238,8 +238,10 @@ class TestClaim:
         for n in range(10):
             await talk.hear("hello", sender=f"1777{n}")
         await asyncio.sleep(0.25)
-        batches = await asyncio.gather(*(talk.claim(slots=4) for _ in range(5)))
-        ids = [turn.conversation_id for batch in batches for turn in batch]
+        ids: list[UUID] = []
+        for _ in range(5):  # claims at the same moment may see the same candidates, and then get fewer
+            batches = await asyncio.gather(*(talk.claim(slots=4) for _ in range(5)))
+            ids += [turn.conversation_id for batch in batches for turn in batch]
         assert len(ids) == len(set(ids)) == 10
 
     async def test_a_burst_is_not_due_before_its_quiet_time(self, talk: Talk) -> None:

@@ -1,8 +1,8 @@
 """Statements straight through the driver, for the paths that every message takes.
 
 An ORM session costs a multiple of the statement itself there. A `Statement` names its parameters like SQLAlchemy's
-`text`, and runs on either kind of transaction, so a query is written once. JSON travels as text: write
-`CAST(CAST(:rows AS text) AS jsonb)`, select `payload::text`.
+`text`, and runs on either kind of transaction, so a query is written once. JSON goes in
+as text through `CAST(:name AS jsonb)` and comes out as text through `column::text`.
 """
 
 import re
@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 _NAMED = re.compile(r"(?<![:\w]):([a-z_]+)")
+_JSON = re.compile(r"CAST\((\$\d+) AS jsonb\)")
 _BEGIN = text("SELECT 1")
 _CONNECTION, _BEGUN = "direct_connection", "begun"
 
@@ -36,7 +37,8 @@ class Statement:
     def __init__(self, sql: str) -> None:
         self.names = tuple(dict.fromkeys(_NAMED.findall(sql)))
         places = {name: f"${number}" for number, name in enumerate(self.names, start=1)}
-        self.sql = _NAMED.sub(lambda match: places[match.group(1)], sql)
+        numbered = _NAMED.sub(lambda match: places[match.group(1)], sql)
+        self.sql = _JSON.sub(r"CAST(\1::text AS jsonb)", numbered)
 
     async def fetch(self, on: "Transaction", **parameters: Any) -> list[Any]:
         """The rows. Every parameter must be given.

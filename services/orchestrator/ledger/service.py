@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -69,10 +70,10 @@ async def _taken_anew(session: AsyncSession, row: InboundLedger, settings: TurnS
         stored = await intake_sql.store(session, [event], settings)
     except intake_sql.UnknownAccount as error:
         raise Conflict(f"This item still cannot be taken in: {error}") from error
-    except DBAPIError as error:
+    except (DBAPIError, asyncpg.PostgresError) as error:
         if is_away(error):
             raise
-        raise Conflict(f"This item still cannot be taken in: {error.orig}") from error
+        raise Conflict(f"This item still cannot be taken in: {error}") from error
     item = stored.taken[0]
     replayed = Replayed(
         id=item.ledger_id,

@@ -11,10 +11,9 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from packages.core.db.base import new_id
+from packages.core.db.direct import Statement, Transaction
 from packages.core.domain.conversations import Owner
 from packages.core.domain.messages import DeliveryStatus, OutboundResponse
 
@@ -58,7 +57,7 @@ class Draft:
         )
 
 
-_QUEUE = text("""
+_QUEUE = Statement("""
 WITH message AS (
     INSERT INTO message_log (id, tenant_id, conversation_id, direction, author, author_id, kind, text, content,
                              status, citations, context, trace, sent_at, created_at)
@@ -70,40 +69,38 @@ WITH message AS (
 )
 INSERT INTO delivery (id, tenant_id, conversation_id, channel_config_id, seq, epoch, payload, state, publishes,
                       attempts, in_doubt, next_attempt_at, created_at)
-SELECT :id, :tenant_id, :conversation_id, :channel_config_id, seq, :epoch, CAST(:payload AS jsonb), 'published', 1,
-       0, 0, now() + make_interval(secs => :republish_seconds), now()
+SELECT :id, :tenant_id, :conversation_id, :channel_config_id, seq, CAST(:epoch AS bigint), CAST(:payload AS jsonb),
+       'published', 1, 0, 0, now() + make_interval(secs => :republish_seconds), now()
 FROM message
 """)
 
 
-async def queue(session: AsyncSession, draft: Draft, *, republish_seconds: float) -> OutboundResponse:
+async def queue(on: Transaction, draft: Draft, *, republish_seconds: float) -> OutboundResponse:
     """Log a message and put it into the outbox. After the commit, publish what this returns.
 
     If that publishing is lost, the sweep (`take_due`) makes up for it after `republish_seconds`.
     """
     response = draft.response()
-    await session.execute(
-        _QUEUE,
-        {
-            "id": draft.id,
-            "tenant_id": draft.tenant_id,
-            "conversation_id": draft.conversation_id,
-            "channel_config_id": draft.channel_config_id,
-            "author": draft.author,
-            "author_id": draft.author_id,
-            "text": draft.text,
-            "citations": _json(draft.citations),
-            "context": _json(draft.context),
-            "trace": _json(draft.trace),
-            "epoch": draft.epoch,
-            "payload": _json(response),
-            "republish_seconds": republish_seconds,
-        },
+    await _QUEUE.fetch(
+        on,
+        id=draft.id,
+        tenant_id=draft.tenant_id,
+        conversation_id=draft.conversation_id,
+        channel_config_id=draft.channel_config_id,
+        author=draft.author,
+        author_id=draft.author_id,
+        text=draft.text,
+        citations=_json(draft.citations),
+        context=_json(draft.context),
+        trace=_json(draft.trace) if draft.trace else None,
+        epoch=draft.epoch,
+        payload=_json(response),
+        republish_seconds=republish_seconds,
     )
     return response
 
 
-_TAKE_DUE = text(f"""
+_TAKE_DUE = Statement(f"""
 UPDATE delivery SET
     state = 'published',
     in_doubt = in_doubt + (state = 'sending')::int,
@@ -113,14 +110,14 @@ WHERE id IN (
     SELECT id FROM delivery WHERE state IN {UNSETTLED} AND next_attempt_at <= now()
     ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED
 )
-RETURNING payload, seq
+RETURNING payload::text, seq
 """)  # noqa: S608 - the constant above
 
 
-async def take_due(session: AsyncSession, *, republish_seconds: float, limit: int = 500) -> list[OutboundResponse]:
+async def take_due(on: Transaction, *, republish_seconds: float, limit: int = 500) -> list[OutboundResponse]:
     """Messages to publish again: nobody claimed them, their retry is due, or their sender died. In their order."""
-    rows = (await session.execute(_TAKE_DUE, {"republish_seconds": republish_seconds, "limit": limit})).all()
-    return [msgspec.convert(row.payload, OutboundResponse) for row in sorted(rows, key=lambda row: row.seq)]
+    rows = await _TAKE_DUE.fetch(on, republish_seconds=republish_seconds, limit=limit)
+    return [msgspec.json.decode(row.payload, type=OutboundResponse) for row in sorted(rows, key=lambda row: row.seq)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +140,8 @@ class Claims:
 
 # Waits for locks instead of skipping them: the sweep publishes before it commits, so its rows are locked just when
 # their entries come off the stream.
-_CLAIMABLE = text(f"""
-SELECT d.id, d.payload, d.attempts, d.in_doubt, d.channel_config_id, d.conversation_id,
+_CLAIMABLE = Statement(f"""
+SELECT d.id, d.payload::text, d.attempts, d.in_doubt, d.channel_config_id, d.conversation_id,
        d.epoch IS NOT NULL AND (d.epoch <> c.epoch OR c.owner = '{Owner.HUMAN}') AS is_void,
        EXISTS (SELECT 1 FROM delivery e WHERE e.conversation_id = d.conversation_id AND e.seq < d.seq
                AND e.state IN {UNSETTLED}) AS is_blocked
@@ -154,14 +151,14 @@ ORDER BY d.seq
 FOR UPDATE OF d
 """)  # noqa: S608 - constants
 
-_CLAIM = text("""
+_CLAIM = Statement("""
 UPDATE delivery d SET state = 'sending', claim_token = :token, attempts = attempts + 1,
        next_attempt_at = now() + make_interval(secs => r.hold)
 FROM unnest(CAST(:ids AS uuid[]), CAST(:holds AS float8[])) AS r(id, hold) WHERE d.id = r.id
 """)
 
 
-async def claim(session: AsyncSession, ids: Sequence[UUID], token: UUID, hold: Callable[[str], float]) -> Claims:
+async def claim(on: Transaction, ids: Sequence[UUID], token: UUID, hold: Callable[[str], float]) -> Claims:
     """Decide, for each message, whether it may be sent now, and by whom.
 
     Args:
@@ -169,11 +166,11 @@ async def claim(session: AsyncSession, ids: Sequence[UUID], token: UUID, hold: C
         token: names the claiming process.
         hold: seconds, by channel config id, after which a claim that was not settled counts as in doubt.
     """
-    rows = (await session.execute(_CLAIMABLE, {"ids": list(ids)})).all()
+    rows = await _CLAIMABLE.fetch(on, ids=list(ids))
     claims = Claims([], [], [])
     first_of: set[UUID] = set()
     for row in rows:
-        response = msgspec.convert(row.payload, OutboundResponse)
+        response = msgspec.json.decode(row.payload, type=OutboundResponse)
         if row.is_void:
             claims.voided.append(response)
         elif row.is_blocked or row.conversation_id in first_of:
@@ -182,20 +179,18 @@ async def claim(session: AsyncSession, ids: Sequence[UUID], token: UUID, hold: C
             first_of.add(row.conversation_id)
             claims.claimed.append(Claimed(response, row.attempts + 1, row.in_doubt))
     if claims.voided:
-        await _void(session, [UUID(response.message_id) for response in claims.voided])
+        await _void(on, [UUID(response.message_id) for response in claims.voided])
     if claims.claimed:
-        await session.execute(
-            _CLAIM,
-            {
-                "ids": [UUID(item.response.message_id) for item in claims.claimed],
-                "holds": [float(hold(item.response.channel_config_id)) for item in claims.claimed],
-                "token": token,
-            },
+        await _CLAIM.fetch(
+            on,
+            ids=[UUID(item.response.message_id) for item in claims.claimed],
+            holds=[float(hold(item.response.channel_config_id)) for item in claims.claimed],
+            token=token,
         )
     return claims
 
 
-_VOID = text(f"""
+_VOID = Statement(f"""
 WITH voided AS (
     UPDATE delivery SET state = 'void', settled_at = now() WHERE id = ANY(:ids) RETURNING id, tenant_id, conversation_id
 ), logged AS (
@@ -213,9 +208,9 @@ ON CONFLICT (conversation_id) DO NOTHING
 """)  # noqa: S608 - constants
 
 
-async def _void(session: AsyncSession, ids: list[UUID]) -> None:
+async def _void(on: Transaction, ids: list[UUID]) -> None:
     """Take replies back that a newer message or a person overtook; what they answered waits for a turn again."""
-    await session.execute(_VOID, {"ids": ids})
+    await _VOID.fetch(on, ids=ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +224,7 @@ class Settlement:
     delay: float = 0.0
 
 
-_SETTLE = text("""
+_SETTLE = Statement("""
 WITH r AS (
     SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
         AS r(message_id uuid, state text, external_id text, error jsonb, delay float8)
@@ -252,9 +247,9 @@ RETURNING m.id
 """)
 
 
-async def settle(session: AsyncSession, token: UUID, settlements: Sequence[Settlement]) -> set[str]:
+async def settle(on: Transaction, token: UUID, settlements: Sequence[Settlement]) -> set[str]:
     """Record how sends ended; returns the ids that were still this process's to settle."""
-    rows = await session.execute(_SETTLE, {"token": token, "rows": _json(settlements)})
+    rows = await _SETTLE.fetch(on, token=token, rows=_json(settlements))
     return {str(row.id) for row in rows}
 
 
@@ -270,7 +265,7 @@ class PlatformStatus:
     error: dict[str, Any] | None = None
 
 
-_APPLY_STATUSES = text(f"""
+_APPLY_STATUSES = Statement(f"""
 WITH r AS (
     SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
         AS r(channel_config_id uuid, external_id text, status text, message_id uuid, error jsonb)
@@ -302,7 +297,7 @@ SELECT channel_config_id, external_id, id FROM found
 _RANKED = [str(status) for status in sorted(DeliveryStatus, key=lambda status: status.rank)]
 
 
-async def apply_statuses(session: AsyncSession, statuses: Sequence[PlatformStatus]) -> dict[tuple[str, str], UUID]:
+async def apply_statuses(on: Transaction, statuses: Sequence[PlatformStatus]) -> dict[tuple[str, str], UUID]:
     """Raise messages to what the platforms say of them; never lower one. Settles sends that were in doubt.
 
     Args:
@@ -311,7 +306,7 @@ async def apply_statuses(session: AsyncSession, statuses: Sequence[PlatformStatu
     Returns:
         The message ids found, by channel config id and the platform's message id.
     """
-    rows = await session.execute(_APPLY_STATUSES, {"rows": _json(statuses), "ranks": _RANKED})
+    rows = await _APPLY_STATUSES.fetch(on, rows=_json(statuses), ranks=_RANKED)
     return {(str(row.channel_config_id), row.external_id): row.id for row in rows}
 
 
