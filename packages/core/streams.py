@@ -55,8 +55,14 @@ def connect(url: str) -> Redis:
     return client
 
 
-async def publish(redis: "Redis", stream: str, payloads: Sequence[Any]) -> None:
-    """Append payloads (dataclasses or JSON values) in one round trip.
+Announcement = tuple[str, Any]
+"""A Pub/Sub channel and a payload."""
+
+
+async def publish(
+    redis: "Redis", stream: str, payloads: Sequence[Any], announcements: Sequence[Announcement] = ()
+) -> None:
+    """Append payloads (dataclasses or JSON values), and announce what goes with them, in one round trip.
 
     Raises:
         redis.exceptions.RedisError: nothing, or not all, was appended; publish again.
@@ -66,6 +72,8 @@ async def publish(redis: "Redis", stream: str, payloads: Sequence[Any]) -> None:
     pipeline = redis.pipeline(transaction=False)
     for payload in payloads:
         pipeline.xadd(stream, {"d": msgspec.json.encode(payload)})
+    for channel, payload in announcements:
+        pipeline.publish(channel, msgspec.json.encode(payload))
     await pipeline.execute()
 
 
@@ -80,10 +88,20 @@ CHANNELS_CHANGED = "parley:channels-changed"
 
 async def announce(redis: "Redis", channel: str, payload: Any) -> None:
     """Publish to whoever listens now. Nobody relies on it, so a Redis that is away is only logged."""
+    await announce_all(redis, [(channel, payload)])
+
+
+async def announce_all(redis: "Redis", announcements: Sequence[Announcement]) -> None:
+    """Like `announce`, several (channel, payload) in one round trip."""
+    if not announcements:
+        return
     try:
-        await redis.publish(channel, msgspec.json.encode(payload))
+        pipeline = redis.pipeline(transaction=False)
+        for channel, payload in announcements:
+            pipeline.publish(channel, msgspec.json.encode(payload))
+        await pipeline.execute()
     except (RedisError, OSError) as error:
-        log.warning("announce_failed", channel=channel, error=str(error))
+        log.warning("announce_failed", announcements=len(announcements), error=str(error))
 
 
 class Consumer:

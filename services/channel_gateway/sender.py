@@ -92,31 +92,32 @@ class Sender:
         self._consumer.stop()
 
     async def _handle(self, entries: list[streams.Entry]) -> None:
-        ids: list[UUID] = []
+        responses: list[OutboundResponse] = []
         for entry in entries:
             try:
-                ids.append(UUID(entry.decode(OutboundResponse).message_id))
+                responses.append(_decoded(entry))
             except (msgspec.MsgspecError, ValueError) as error:
                 await self._consumer.set_aside(entry, f"undecodable: {error}")
-        await self._claim_patiently(ids)
+        await self._claim_patiently(responses)
         await self._consumer.done(entries)
 
-    async def _claim_patiently(self, ids: list[UUID]) -> None:
+    async def _claim_patiently(self, responses: list[OutboundResponse]) -> None:
         """Claim as soon as PostgreSQL is there; meanwhile the entries stay unacknowledged."""
         pause = 0.1
         while True:
             try:
-                return await self._claim(ids)
+                return await self._claim(responses)
             except DATABASE_ERRORS as error:
                 log.warning("database_unavailable", error=str(error)[:200], retry_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 3.0)
 
-    async def _claim(self, ids: list[UUID]) -> None:
-        if not ids:
+    async def _claim(self, responses: list[OutboundResponse]) -> None:
+        if not responses:
             return
-        async with self._database.direct_across_tenants() as transaction:
-            claims = await deliveries.claim(transaction, ids, self._token, self._hold)
+        holds = {UUID(response.message_id): self._hold(response.channel_config_id) for response in responses}
+        async with self._database.single_across_tenants() as connection:
+            claims = await deliveries.claim(connection, holds, self._token)
         for response in claims.voided:
             VOIDED.inc()
             log.info("reply_voided", conversation_id=response.conversation_id, message_id=response.message_id)
@@ -203,8 +204,8 @@ class Sender:
         pause = 0.1
         while True:
             try:
-                async with self._database.direct_across_tenants() as transaction:
-                    await deliveries.settle(transaction, self._token, batch)
+                async with self._database.single_across_tenants() as connection:
+                    await deliveries.settle(connection, self._token, batch)
                 break
             except DATABASE_ERRORS as error:
                 log.warning("database_unavailable", error=str(error)[:200], retry_in=pause)
@@ -214,12 +215,11 @@ class Sender:
 
     async def _unblock(self, batch: list[Settlement]) -> None:
         """Claim what waited for the messages that are settled now."""
-        ready: list[UUID] = []
+        ready: list[OutboundResponse] = []
         for settlement in batch:
             conversation_id = self._conversations.pop(settlement.message_id, "")
             if settlement.state in {"sent", "failed"}:
-                waiting = self._waiting.pop(conversation_id, [])
-                ready += [UUID(response.message_id) for response in waiting]
+                ready += self._waiting.pop(conversation_id, [])
         await self._claim_patiently(ready)
 
     async def _flush(self) -> None:
@@ -229,5 +229,11 @@ class Sender:
             batch.append(self._settlements.get_nowait())
         if batch:
             async with asyncio.timeout(5):
-                async with self._database.direct_across_tenants() as transaction:
-                    await deliveries.settle(transaction, self._token, batch)
+                async with self._database.single_across_tenants() as connection:
+                    await deliveries.settle(connection, self._token, batch)
+
+
+def _decoded(entry: streams.Entry) -> OutboundResponse:
+    response = entry.decode(OutboundResponse)
+    UUID(response.message_id)
+    return response

@@ -172,8 +172,8 @@ class Intake:
 
     async def _announce(self, stored: "intake_sql.Stored") -> None:
         """Tell whoever watches; a live view that misses it reads it later."""
-        for tenant_id, event in stored.live:
-            await streams.announce(self._redis, streams.live_channel(tenant_id), event)
+        live = [(streams.live_channel(tenant_id), event) for tenant_id, event in stored.live]
+        await streams.announce_all(self._redis, live)
 
 
 def _is_transient(error: asyncpg.PostgresError) -> bool:

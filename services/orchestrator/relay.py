@@ -29,10 +29,14 @@ class Relay:
         self._settings = settings
         self._stopped = asyncio.Event()
 
-    async def publish(self, responses: Sequence[OutboundResponse]) -> None:
-        """Put committed messages onto the stream. If Redis is away the sweep does it later, so this never raises."""
+    async def publish(self, responses: Sequence[OutboundResponse], live: Sequence[streams.Announcement] = ()) -> None:
+        """Put committed messages onto the stream. If Redis is away the sweep does it later, so this never raises.
+
+        Args:
+            live: what to tell those who watch, in the same round trip.
+        """
         try:
-            await streams.publish(self._redis, streams.OUTBOUND, responses)
+            await streams.publish(self._redis, streams.OUTBOUND, responses, live)
             PUBLISHED.labels("at once").inc(len(responses))
         except (RedisError, OSError) as error:
             log.warning("publish_postponed", messages=len(responses), error=str(error))

@@ -90,9 +90,9 @@ class Turns:
         slots = self._free()
         if slots == 0:
             return 0
-        async with self._database.direct_across_tenants() as transaction:
+        async with self._database.single_across_tenants() as connection:
             turns = await turns_sql.claim(
-                transaction, slots=slots, lease_seconds=self._turn.lease_seconds, busy=self._busy_tenants()
+                connection, slots=slots, lease_seconds=self._turn.lease_seconds, busy=self._busy_tenants()
             )
         for turn in turns:
             task = asyncio.create_task(self._take(turn))
@@ -172,10 +172,9 @@ class Turns:
         if response is None:
             self.wake(0)
             return "void"
-        await self._relay.publish([response])
         data = {"id": response.message_id, "conversation_id": response.conversation_id, "text": response.text}
         event = {"type": "message.sent", "data": data | {"direction": "outbound", "author": response.author}}
-        await streams.announce(self._redis, streams.live_channel(response.tenant_id), event)
+        await self._relay.publish([response], [(streams.live_channel(response.tenant_id), event)])
         return "handed over" if reply.hand_over else "answered"
 
     async def _give_back(self, turn: DueTurn, error: BaseException) -> None:

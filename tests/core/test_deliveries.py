@@ -52,7 +52,7 @@ class Outbox:
 
     async def claim(self, *ids: UUID, token: UUID = TOKEN) -> Claims:
         async with self.database.across_tenants() as session:
-            return await deliveries.claim(session, ids, token, lambda _channel: 30.0)
+            return await deliveries.claim(session, dict.fromkeys(ids, 30.0), token)
 
     async def settle(self, message_id: UUID, state: str, *, token: UUID = TOKEN, **more: object) -> set[str]:
         settlement = Settlement(message_id=str(message_id), state=state, **more)  # type: ignore[arg-type]

@@ -94,6 +94,17 @@ class DirectPool:
                 raise
             await connection.execute("COMMIT")
 
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """A connection on which each statement is a transaction of its own: one round trip instead of three.
+
+        Raises:
+            OSError, asyncpg.PostgresError: PostgreSQL is away or refuses.
+        """
+        pool = await self._opened()
+        async with pool.acquire(timeout=10) as connection:
+            yield connection
+
     async def close(self) -> None:
         """Close the connections."""
         if self._pool:

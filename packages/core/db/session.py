@@ -67,6 +67,10 @@ class Database:
         """Like `across_tenants`, for statements of `packages.core.db.direct` alone."""
         return self._direct_system.transaction()
 
+    def single_across_tenants(self) -> AbstractAsyncContextManager[Transaction]:
+        """Like `direct_across_tenants`, but each statement commits by itself."""
+        return self._direct_system.connection()
+
     async def ping(self) -> None:
         """Raise unless the database answers."""
         async with self._system.connect() as connection:

@@ -200,7 +200,7 @@ class TestReply:
         bot = await talk.say("From the bot", epoch=(await talk.row()).epoch)
         await acme.agent.post(f"{talk.path}/messages", json={"text": "From a person"})
         async with talk.installation.database.across_tenants() as session:
-            claims = await deliveries.claim(session, [bot], new_id(), lambda _: 1.0)
+            claims = await deliveries.claim(session, {bot: 1.0}, new_id())
         assert [message.text for message in claims.voided] == ["From the bot"]
         assert claims.claimed == []
 

@@ -4,7 +4,7 @@ PostgreSQL is the truth and the stream only carries (docs/adr/0003): a sender cl
 and settles there afterwards, and whatever is unsettled when its `next_attempt_at` comes goes onto the stream again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -140,59 +140,58 @@ class Claims:
 
 # Waits for locks instead of skipping them: the sweep publishes before it commits, so its rows are locked just when
 # their entries come off the stream.
-_CLAIMABLE = Statement(f"""
-SELECT d.id, d.payload::text, d.attempts, d.in_doubt, d.channel_config_id, d.conversation_id,
-       d.epoch IS NOT NULL AND (d.epoch <> c.epoch OR c.owner = '{Owner.HUMAN}') AS is_void,
-       EXISTS (SELECT 1 FROM delivery e WHERE e.conversation_id = d.conversation_id AND e.seq < d.seq
-               AND e.state IN {UNSETTLED}) AS is_blocked
-FROM delivery d JOIN conversation c ON c.id = d.conversation_id
-WHERE d.id = ANY(:ids) AND d.state = 'published'
-ORDER BY d.seq
-FOR UPDATE OF d
+_CLAIM = Statement(f"""
+WITH wanted AS (
+    SELECT d.id, d.seq, d.payload, d.conversation_id, w.hold, d.in_doubt,
+           d.epoch IS NOT NULL AND (d.epoch <> c.epoch OR c.owner = '{Owner.HUMAN}') AS is_void,
+           EXISTS (SELECT 1 FROM delivery e WHERE e.conversation_id = d.conversation_id AND e.seq < d.seq
+                   AND e.state IN {UNSETTLED}) AS is_blocked
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:holds AS float8[])) AS w(id, hold)
+    JOIN delivery d ON d.id = w.id JOIN conversation c ON c.id = d.conversation_id
+    WHERE d.state = 'published'
+    ORDER BY d.seq
+    FOR UPDATE OF d
+), firsts AS (
+    SELECT DISTINCT ON (conversation_id) id, hold FROM wanted WHERE NOT is_void AND NOT is_blocked
+    ORDER BY conversation_id, seq
+), claimed AS (
+    UPDATE delivery d SET state = 'sending', claim_token = :token, attempts = attempts + 1,
+           next_attempt_at = now() + make_interval(secs => f.hold)
+    FROM firsts f WHERE d.id = f.id
+    RETURNING d.id, d.attempts
+)
+SELECT w.id, w.payload::text, w.is_void, w.in_doubt, c.attempts
+FROM wanted w LEFT JOIN claimed c ON c.id = w.id ORDER BY w.seq
 """)  # noqa: S608 - constants
 
-_CLAIM = Statement("""
-UPDATE delivery d SET state = 'sending', claim_token = :token, attempts = attempts + 1,
-       next_attempt_at = now() + make_interval(secs => r.hold)
-FROM unnest(CAST(:ids AS uuid[]), CAST(:holds AS float8[])) AS r(id, hold) WHERE d.id = r.id
-""")
 
-
-async def claim(on: Transaction, ids: Sequence[UUID], token: UUID, hold: Callable[[str], float]) -> Claims:
+async def claim(on: Transaction, holds: Mapping[UUID, float], token: UUID) -> Claims:
     """Decide, for each message, whether it may be sent now, and by whom.
 
     Args:
-        ids: messages as they came off the stream; those already settled or claimed are silently left out.
+        holds: messages as they came off the stream, and the seconds after which a claim that was not settled counts
+            as in doubt; those already settled or claimed are silently left out.
         token: names the claiming process.
-        hold: seconds, by channel config id, after which a claim that was not settled counts as in doubt.
     """
-    rows = await _CLAIMABLE.fetch(on, ids=list(ids))
     claims = Claims([], [], [])
-    first_of: set[UUID] = set()
-    for row in rows:
+    for row in await _CLAIM.fetch(on, ids=list(holds), holds=list(holds.values()), token=token):
         response = msgspec.json.decode(row.payload, type=OutboundResponse)
         if row.is_void:
             claims.voided.append(response)
-        elif row.is_blocked or row.conversation_id in first_of:
+        elif row.attempts is None:
             claims.blocked.append(response)
         else:
-            first_of.add(row.conversation_id)
-            claims.claimed.append(Claimed(response, row.attempts + 1, row.in_doubt))
+            claims.claimed.append(Claimed(response, row.attempts, row.in_doubt))
     if claims.voided:
-        await _void(on, [UUID(response.message_id) for response in claims.voided])
-    if claims.claimed:
-        await _CLAIM.fetch(
-            on,
-            ids=[UUID(item.response.message_id) for item in claims.claimed],
-            holds=[float(hold(item.response.channel_config_id)) for item in claims.claimed],
-            token=token,
-        )
+        await _VOID.fetch(on, ids=[UUID(response.message_id) for response in claims.voided])
     return claims
 
 
+# Takes replies back that a newer message or a person overtook; what they answered waits for a turn again.
 _VOID = Statement(f"""
 WITH voided AS (
-    UPDATE delivery SET state = 'void', settled_at = now() WHERE id = ANY(:ids) RETURNING id, tenant_id, conversation_id
+    UPDATE delivery SET state = 'void', settled_at = now() WHERE id = ANY(:ids) AND state = 'published'
+    RETURNING id, tenant_id, conversation_id
 ), logged AS (
     UPDATE message_log m SET status = '{DeliveryStatus.VOID}' FROM voided v WHERE m.id = v.id
 ), unanswered AS (
@@ -206,11 +205,6 @@ FROM (SELECT DISTINCT tenant_id, conversation_id FROM voided) v JOIN conversatio
 WHERE c.owner <> '{Owner.HUMAN}'
 ON CONFLICT (conversation_id) DO NOTHING
 """)  # noqa: S608 - constants
-
-
-async def _void(on: Transaction, ids: list[UUID]) -> None:
-    """Take replies back that a newer message or a person overtook; what they answered waits for a turn again."""
-    await _VOID.fetch(on, ids=ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
