@@ -3,32 +3,36 @@
 idf is ln(1 + (N - df + 0.5) / (df + 0.5)), which is never negative. k1 and b are the customary 1.2 and 0.75.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import nlargest
-from itertools import chain
-from math import log
+from typing import Any
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 
 K1 = 1.2
 B = 0.75
+_POSITIONS = 1 << 32
 
 Place = tuple[UUID, int]
 """Where a chunk is: its source and its position there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
-    """Where one term stands in one source: parallel sequences over the source's chunks."""
+class Postings:
+    """Where the terms of a question stand, in runs of places: one run per term and source, in the terms' order.
 
-    source_id: UUID
-    term: str
-    positions: Sequence[int]
-    frequencies: Sequence[int]
-    lengths: Sequence[int]
+    `sources`, `terms` (counted from 0 in the question) and `counts` have an item per run; `positions`, `frequencies`
+    and `lengths` have one per place, the runs end to end.
+    """
+
+    sources: Sequence[UUID]
+    terms: Sequence[int]
+    counts: Sequence[int]
+    positions: NDArray[np.integer]
+    frequencies: NDArray[np.integer]
+    lengths: NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,44 +51,85 @@ class LexicalScore:
     coverage: float
 
 
-def score(postings: Iterable[Posting], terms: Sequence[str], corpus: CorpusStatistics) -> dict[Place, LexicalScore]:
-    """Every chunk that holds one of the terms, scored. A term that stands nowhere still counts against coverage."""
-    by_term: dict[str, list[Posting]] = defaultdict(list)
-    for posting in postings:
-        by_term[posting.term].append(posting)
-    rows: dict[Place, int] = {}
-    bm25 = np.zeros(1024)
-    covered = np.zeros(1024)
-    average = max(corpus.terms, 1) / max(corpus.chunks, 1)
-    mass = 0.0
-    for term in terms:
-        found = by_term.get(term, [])
-        count = sum(len(posting.positions) for posting in found)
-        idf = inverse_document_frequency(corpus.chunks, count)
-        mass += idf
-        if not found:
-            continue
-        index = [
-            rows.setdefault((posting.source_id, place), len(rows)) for posting in found for place in posting.positions
-        ]
-        if len(rows) > len(bm25):
-            bm25, covered = (np.concatenate([array, np.zeros(len(rows) * 2)]) for array in (bm25, covered))
-        frequency = np.fromiter(chain.from_iterable(posting.frequencies for posting in found), dtype=np.float64)
-        length = np.fromiter(chain.from_iterable(posting.lengths for posting in found), dtype=np.float64)
-        bm25[index] += idf * frequency * (K1 + 1) / (frequency + K1 * (1 - B + B * length / average))
-        covered[index] += idf
-    return {place: LexicalScore(float(bm25[row]), float(covered[row] / mass)) for place, row in rows.items()}
-
-
-def inverse_document_frequency(chunks: int, containing: int) -> float:
-    """How much a term tells, from how many chunks hold it."""
-    return log(1 + (max(chunks, containing) - containing + 0.5) / (containing + 0.5))
-
-
 NO_SCORE = LexicalScore(0.0, 0.0)
 
 
-def best(scores: dict[Place, LexicalScore], limit: int, source_ids: frozenset[UUID] | None = None) -> list[Place]:
-    """The places with the highest BM25, best first, of these sources only if any are named."""
-    allowed = scores if source_ids is None else [place for place in scores if place[0] in source_ids]
-    return nlargest(limit, allowed, key=lambda place: (scores[place].bm25, place[0].int, -place[1]))
+class LexicalScores:
+    """The scores of every chunk that holds one of the terms.
+
+    Args:
+        sources: the sources in their order.
+        keys: ascending; the number of the source in `sources` times 2 to the 32nd, plus the position.
+        bm25: parallel to `keys`.
+        coverage: parallel to `keys`.
+    """
+
+    def __init__(
+        self, sources: Sequence[UUID], keys: NDArray[np.int64], bm25: NDArray[np.float64], coverage: NDArray[np.float64]
+    ) -> None:
+        self._sources = sources
+        self._numbers = {source: number for number, source in enumerate(sources)}
+        self._keys, self._bm25, self._coverage = keys, bm25, coverage
+
+    def __len__(self) -> int:
+        """How many chunks have a score."""
+        return len(self._keys)
+
+    def of(self, place: Place) -> LexicalScore:
+        """The scores of a chunk; zeros if it holds no term."""
+        number = self._numbers.get(place[0])
+        if number is None:
+            return NO_SCORE
+        key = number * _POSITIONS + place[1]
+        row = int(self._keys.searchsorted(key))
+        if row == len(self._keys) or self._keys[row] != key:
+            return NO_SCORE
+        return LexicalScore(float(self._bm25[row]), float(self._coverage[row]))
+
+    def best(self, limit: int, source_ids: frozenset[UUID] | None = None) -> list[Place]:
+        """The places with the highest BM25, best first, of these sources only if any are named.
+
+        Equal scores are ranked by the later source, then by the earlier position.
+        """
+        rows = np.arange(len(self._keys))
+        if source_ids is not None:
+            allowed = np.array([source in source_ids for source in self._sources], dtype=np.bool_)
+            rows = rows[allowed[self._keys // _POSITIONS]] if len(rows) else rows
+        if len(rows) > limit > 0:
+            scores = self._bm25[rows]
+            rows = rows[scores >= np.partition(scores, len(rows) - limit)[len(rows) - limit]]
+        numbers, positions = np.divmod(self._keys[rows], _POSITIONS)
+        order = np.lexsort((positions, -numbers, -self._bm25[rows]))[:limit]
+        ranked = zip(numbers[order].tolist(), positions[order].tolist(), strict=True)
+        return [(self._sources[number], position) for number, position in ranked]
+
+
+def score(postings: Postings, terms: int, corpus: CorpusStatistics) -> LexicalScores:
+    """Score every chunk that holds one of a question's `terms` terms.
+
+    A term that stands nowhere still counts against coverage.
+    """
+    counts = np.asarray(postings.counts, dtype=np.int64)
+    term_of_run = np.asarray(postings.terms, dtype=np.int64)
+    idf = inverse_document_frequency(corpus.chunks, np.bincount(term_of_run, weights=counts, minlength=terms))
+    sources = sorted(set(postings.sources))
+    numbers = {source: number for number, source in enumerate(sources)}
+    number_of_run = np.array([numbers[source] for source in postings.sources], dtype=np.int64)
+    keys, rows = np.unique(
+        np.repeat(number_of_run * _POSITIONS, counts) + postings.positions.astype(np.int64), return_inverse=True
+    )
+    idf_of_place = np.repeat(idf[term_of_run], counts)
+    frequency, length = postings.frequencies.astype(np.float64), postings.lengths.astype(np.float64)
+    average = max(corpus.terms, 1) / max(corpus.chunks, 1)
+    parts = idf_of_place * frequency * (K1 + 1) / (frequency + K1 * (1 - B + B * length / average))
+    # Sums are made term by term, so chunks with the same words have the very same score in every store.
+    bm25 = np.bincount(rows, weights=parts, minlength=len(keys)).astype(np.float64, copy=False)
+    covered = np.bincount(rows, weights=idf_of_place, minlength=len(keys))
+    return LexicalScores(sources, keys, bm25, covered / max(float(idf.sum()), np.finfo(np.float64).tiny))
+
+
+def inverse_document_frequency(chunks: int, containing: Any) -> NDArray[np.float64]:
+    """How much terms tell, from how many chunks hold each (a number or an array of them)."""
+    holding = np.asarray(containing, dtype=np.float64)
+    result: NDArray[np.float64] = np.log(1 + (np.maximum(chunks, holding) - holding + 0.5) / (holding + 0.5))
+    return result

@@ -1,43 +1,93 @@
 """BM25 by hand, and ranks from several lists."""
 
+from itertools import chain
 from math import log
 from uuid import UUID
 
+import numpy as np
 import pytest
 
-from packages.rag.bm25 import CorpusStatistics, LexicalScore, Posting, best, inverse_document_frequency, score
+from packages.rag.bm25 import (
+    NO_SCORE,
+    CorpusStatistics,
+    LexicalScores,
+    Place,
+    Postings,
+    inverse_document_frequency,
+    score,
+)
 from packages.rag.fusion import fuse
 
 FIRST, SECOND = UUID(int=1), UUID(int=2)
 
 
+def postings(*runs: tuple[UUID, int, list[int], list[int], list[int]]) -> Postings:
+    """Of runs: source, number of the term, positions, frequencies, lengths."""
+    arrays = [
+        np.array(list(chain.from_iterable(values)), dtype=np.int32)
+        for values in ([run[2] for run in runs], [run[3] for run in runs], [run[4] for run in runs])
+    ]
+    return Postings([run[0] for run in runs], [run[1] for run in runs], [len(run[2]) for run in runs], *arrays)
+
+
+def scored(values: dict[Place, int]) -> LexicalScores:
+    """Of chunks that hold one term so many times: more is better."""
+    runs = [(place[0], 0, [place[1]], [value], [5]) for place, value in values.items()]
+    return score(postings(*runs), 1, CorpusStatistics(100, 500))
+
+
 def test_the_score_is_the_formula() -> None:
-    found = score([Posting(FIRST, "refund", [3], [2], [10])], ["refund"], CorpusStatistics(4, 80))
+    found = score(postings((FIRST, 0, [3], [2], [10])), 1, CorpusStatistics(4, 80)).of((FIRST, 3))
     idf = log(1 + (4 - 1 + 0.5) / 1.5)
     expected = idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 10 / 20))
-    assert found[(FIRST, 3)].bm25 == pytest.approx(expected)
-    assert found[(FIRST, 3)].coverage == pytest.approx(1.0)
+    assert found.bm25 == pytest.approx(expected)
+    assert found.coverage == pytest.approx(1.0)
 
 
 def test_terms_add_up_over_sources() -> None:
-    postings = [
-        Posting(FIRST, "refund", [0, 1], [1, 1], [5, 5]),
-        Posting(SECOND, "refund", [0], [1], [5]),
-        Posting(FIRST, "card", [1], [1], [5]),
-    ]
-    found = score(postings, ["refund", "card"], CorpusStatistics(10, 50))
-    assert set(found) == {(FIRST, 0), (FIRST, 1), (SECOND, 0)}
-    assert found[(FIRST, 0)].bm25 == pytest.approx(found[(SECOND, 0)].bm25)
-    assert found[(FIRST, 1)].bm25 > found[(FIRST, 0)].bm25
-    assert found[(FIRST, 1)].coverage == pytest.approx(1.0)
+    found = score(
+        postings(
+            (FIRST, 0, [0, 1], [1, 1], [5, 5]),
+            (SECOND, 0, [0], [1], [5]),
+            (FIRST, 1, [1], [1], [5]),
+        ),
+        2,
+        CorpusStatistics(10, 50),
+    )
+    assert len(found) == 3
+    assert found.of((FIRST, 0)).bm25 == pytest.approx(found.of((SECOND, 0)).bm25)
+    assert found.of((FIRST, 1)).bm25 > found.of((FIRST, 0)).bm25
+    assert found.of((FIRST, 1)).coverage == pytest.approx(1.0)
 
 
-def test_more_chunks_than_the_first_array_holds() -> None:
+def test_a_term_that_stands_nowhere_lowers_the_coverage() -> None:
+    found = score(postings((FIRST, 0, [0], [1], [5])), 2, CorpusStatistics(10, 50))
+    assert found.of((FIRST, 0)).coverage < 0.5
+
+
+@pytest.mark.parametrize("place", [(FIRST, 1), (FIRST, 9), (SECOND, 0)])
+def test_a_chunk_without_a_term_has_no_score(place: Place) -> None:
+    found = score(postings((FIRST, 0, [0, 4], [1, 1], [5, 5])), 1, CorpusStatistics(10, 50))
+    assert found.of(place) == NO_SCORE
+
+
+def test_terms_that_stand_nowhere_give_nothing() -> None:
+    found = score(postings(), 2, CorpusStatistics(10, 50))
+    assert len(found) == 0
+    assert found.best(5) == []
+    assert found.best(5, frozenset({FIRST})) == []
+    assert found.of((FIRST, 0)) == NO_SCORE
+
+
+def test_the_best_of_many() -> None:
     count = 5000
-    postings = [Posting(FIRST, "a", list(range(count)), [1] * count, [3] * count), Posting(FIRST, "b", [9], [1], [3])]
-    found = score(postings, ["a", "b"], CorpusStatistics(count, 3 * count))
+    found = score(
+        postings((FIRST, 0, list(range(count)), [1] * count, [3] * count), (FIRST, 1, [9], [1], [3])),
+        2,
+        CorpusStatistics(count, 3 * count),
+    )
     assert len(found) == count
-    assert best(found, 1) == [(FIRST, 9)]
+    assert found.best(3) == [(FIRST, 9), (FIRST, 0), (FIRST, 1)]
 
 
 @pytest.mark.parametrize("containing", [0, 1, 50, 100])
@@ -46,10 +96,15 @@ def test_idf_is_never_negative(containing: int) -> None:
 
 
 def test_best_keeps_to_the_named_sources() -> None:
-    scores = {(FIRST, 0): LexicalScore(2.0, 1.0), (SECOND, 0): LexicalScore(1.0, 1.0)}
-    assert best(scores, 5) == [(FIRST, 0), (SECOND, 0)]
-    assert best(scores, 5, frozenset({SECOND})) == [(SECOND, 0)]
-    assert best(scores, 5, frozenset()) == []
+    scores = scored({(FIRST, 0): 2, (SECOND, 0): 1})
+    assert scores.best(5) == [(FIRST, 0), (SECOND, 0)]
+    assert scores.best(5, frozenset({SECOND})) == [(SECOND, 0)]
+    assert scores.best(5, frozenset()) == []
+
+
+def test_equal_scores_go_by_the_later_source_and_the_earlier_position() -> None:
+    scores = scored({(FIRST, 7): 1, (SECOND, 3): 1, (SECOND, 1): 1, (FIRST, 2): 1})
+    assert scores.best(3) == [(SECOND, 1), (SECOND, 3), (FIRST, 2)]
 
 
 class TestFuse:

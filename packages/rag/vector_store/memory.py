@@ -1,7 +1,7 @@
 """Everything in this process: exact, small, gone at the end. For tests and experiments."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -26,14 +26,6 @@ class _Source:
     terms: tuple[Counter[str], ...]
     vectors: Vectors
     embedder: str
-
-    def postings(self, wanted: Sequence[str]) -> Iterable[bm25.Posting]:
-        source_id = self.chunks[0].source_id
-        for term in wanted:
-            places = [position for position, counts in enumerate(self.terms) if term in counts]
-            if places:
-                frequencies = [self.terms[position][term] for position in places]
-                yield bm25.Posting(source_id, term, places, frequencies, [self.terms[p].total() for p in places])
 
 
 @dataclass(slots=True)
@@ -103,8 +95,8 @@ class MemoryVectorStore:
     ) -> list[Match]:
         """See `VectorStore`."""
         scores = self._scores(scope, terms)
-        best = bm25.best(scores, limit, filters.source_ids)
-        return [Match(chunk=self._chunk(scope, place), score=scores[place].bm25) for place in best]
+        best = scores.best(limit, filters.source_ids)
+        return [Match(chunk=self._chunk(scope, place), score=scores.of(place).bm25) for place in best]
 
     async def search(
         self,
@@ -121,14 +113,14 @@ class MemoryVectorStore:
         cosines = self._cosines(scope, vector, embedder, filters)
         near = sorted(cosines, key=lambda place: (-cosines[place], place))[:depth]
         scores = self._scores(scope, terms)
-        fused = fuse([near, bm25.best(scores, depth, filters.source_ids)], limit)
+        fused = fuse([near, scores.best(depth, filters.source_ids)], limit)
         return [
             Candidate(
                 chunk=self._chunk(scope, place),
                 score=score,
                 dense=cosines.get(place),
-                bm25=scores.get(place, bm25.NO_SCORE).bm25,
-                coverage=scores.get(place, bm25.NO_SCORE).coverage,
+                bm25=scores.of(place).bm25,
+                coverage=scores.of(place).coverage,
             )
             for place, score in fused
         ]
@@ -151,10 +143,24 @@ class MemoryVectorStore:
                 found.update(((source_id, position), cosine) for position, cosine in enumerate(cosines))
         return found
 
-    def _scores(self, scope: Scope, terms: Sequence[str]) -> dict[bm25.Place, bm25.LexicalScore]:
+    def _scores(self, scope: Scope, terms: Sequence[str]) -> bm25.LexicalScores:
         sources = self._brands[scope].values()
         corpus = bm25.CorpusStatistics(
             sum(len(source.chunks) for source in sources),
             sum(counts.total() for source in sources for counts in source.terms),
         )
-        return bm25.score((posting for source in sources for posting in source.postings(terms)), terms, corpus)
+        runs = [
+            (source.chunks[0].source_id, number, places, source)
+            for number, term in enumerate(terms)
+            for source in sources
+            if (places := [place for place, counts in enumerate(source.terms) if term in counts])
+        ]
+        postings = bm25.Postings(
+            [source_id for source_id, _, _, _ in runs],
+            [number for _, number, _, _ in runs],
+            [len(places) for _, _, places, _ in runs],
+            np.array([place for _, _, places, _ in runs for place in places], dtype=np.int32),
+            np.array([source.terms[place][terms[number]] for _, number, places, source in runs for place in places]),
+            np.array([source.terms[place].total() for _, _, places, source in runs for place in places]),
+        )
+        return bm25.score(postings, len(terms), corpus)

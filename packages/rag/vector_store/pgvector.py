@@ -1,5 +1,6 @@
 """The embedded default: chunks, BM25 postings and vectors in PostgreSQL, written and read in one transaction."""
 
+import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -7,7 +8,9 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from packages.core.config import QdrantSettings
+from packages.core.db.direct import Transaction
 from packages.core.db.repositories import knowledge
+from packages.core.db.repositories import knowledge_search as lookup
 from packages.core.db.session import Database
 from packages.rag import bm25
 from packages.rag.documents import Candidate, Chunk, Filters, Match, Scope, StoredChunk
@@ -24,6 +27,9 @@ class PgVectorStore:
     """Searches a brand of up to `exact_limit` chunks exactly, through the index on its brand: the cost then does not
     depend on other tenants. Larger brands go through HNSW.
     """
+
+    searches_here = True
+    """Whether PostgreSQL holds the vectors."""
 
     def __init__(self, database: Database, *, exact_limit: int = EXACT_LIMIT) -> None:
         self._database = database
@@ -45,10 +51,11 @@ class PgVectorStore:
     ) -> list[UUID]:
         """See `VectorStore`. Writers of one source queue up behind the lock on its row."""
         owner = knowledge.Owner(tenant_id=scope.tenant_id, brand_id=scope.brand_id, source_id=source_id)
+        written = await asyncio.to_thread(lambda: [chunk_row(chunk) for chunk in chunks])
         async with joined(self._database, scope, session) as transaction:
             await knowledge.lock_source(transaction, scope.brand_id, source_id)
             await knowledge.delete_source_chunks(transaction, scope.brand_id, source_id)
-            ids = await knowledge.insert_chunks(transaction, owner, version, [chunk_row(chunk) for chunk in chunks])
+            ids = await knowledge.insert_chunks(transaction, owner, version, written)
             await self._write_vectors(transaction, owner, ids, vectors, embedder)
         return ids
 
@@ -107,27 +114,12 @@ class PgVectorStore:
         )
 
     async def _nearest(
-        self,
-        session: AsyncSession,
-        scope: Scope,
-        vector: Vectors,
-        limit: int,
-        *,
-        embedder: str,
-        filters: Filters,
-        corpus: bm25.CorpusStatistics,
-    ) -> list[bm25.Place]:
-        return await knowledge.nearest(
-            session,
-            scope.brand_id,
-            vector.tolist(),
-            limit,
-            embedder=embedder,
-            source_ids=None if filters.source_ids is None else list(filters.source_ids),
-            exact=corpus.chunks <= self._exact_limit,
-        )
+        self, on: Transaction, scope: Scope, probe: lookup.Probe, found: lookup.Survey
+    ) -> dict[bm25.Place, float]:
+        """Places of the nearest chunks with their cosine, nearest first."""
+        return await lookup.nearest_indexed(on, scope.brand_id, probe) if found.near is None else found.near
 
-    async def _cosines(self, scope: Scope, vector: Vectors, ids: Sequence[UUID], embedder: str) -> dict[UUID, float]:
+    async def _cosines(self, scope: Scope, probe: lookup.Probe, ids: Sequence[UUID]) -> dict[UUID, float]:
         """Cosines that PostgreSQL does not know; for stores that keep the vectors elsewhere."""
         return {}
 
@@ -143,28 +135,50 @@ class PgVectorStore:
         filters: Filters,
     ) -> list[Candidate]:
         """Ranks first and reads the texts of the winners only."""
-        async with self._database.tenant(scope.tenant_id, snapshot=True) as session:
-            corpus = bm25.CorpusStatistics(*await knowledge.corpus_statistics(session, scope.brand_id))
-            if not corpus.chunks:
+        probe = None if vector is None else _probe(vector, depth, embedder, filters)
+        async with self._database.direct(scope.tenant_id, snapshot=True) as on:
+            looked_up = probe if self.searches_here else None
+            found = await lookup.survey(on, scope.brand_id, terms, looked_up, exact_limit=self._exact_limit)
+            if not found.chunks:
                 return []
-            near: list[bm25.Place] = []
-            if vector is not None:
-                near = await self._nearest(
-                    session, scope, vector, depth, embedder=embedder, filters=filters, corpus=corpus
-                )
-            found = await knowledge.postings(session, scope.brand_id, terms)
-            scores = bm25.score([bm25.Posting(*row) for row in found], terms, corpus)
-            fused = dict(fuse([near, bm25.best(scores, depth, filters.source_ids)], limit))
-            probe = None if vector is None else vector.tolist()
-            rows = await knowledge.load(session, scope.brand_id, list(fused), vector=probe, embedder=embedder)
-        unknown = [row.id for row in rows if row.cosine is None]
-        cosines = await self._cosines(scope, vector, unknown, embedder) if vector is not None and unknown else {}
+            near = {} if probe is None else await self._nearest(on, scope, probe, found)
+            scores = bm25.score(_postings(found), len(terms), bm25.CorpusStatistics(found.chunks, found.terms))
+            fused = dict(fuse([list(near), scores.best(depth, filters.source_ids)], limit))
+            if not fused:
+                return []
+            # The nearest ones brought their cosine along.
+            vector_again = probe.literal if probe and not fused.keys() <= near.keys() else None
+            rows = await lookup.load(on, scope.brand_id, list(fused), vector=vector_again, embedder=embedder)
+        cosines = {row.id: near.get((row.source_id, row.position), row.cosine) for row in rows}
+        unknown = [chunk_id for chunk_id, cosine in cosines.items() if cosine is None]
+        if probe and unknown:
+            cosines.update(await self._cosines(scope, probe, unknown))
         by_place = {(row.source_id, row.position): row for row in rows}
         return [
-            _candidate(by_place[place], score, cosines.get(by_place[place].id, by_place[place].cosine), scores)
+            _candidate(by_place[place], score, cosines[by_place[place].id], scores.of(place))
             for place, score in fused.items()
             if place in by_place
         ]
+
+
+_POSITION = np.dtype([("size", ">i4"), ("value", ">i4")])
+_SMALL = np.dtype([("size", ">i4"), ("value", ">i2")])
+
+
+def _postings(found: lookup.Survey) -> bm25.Postings:
+    return bm25.Postings(
+        found.run_sources,
+        found.run_terms,
+        found.run_counts,
+        np.frombuffer(found.positions, _POSITION)["value"],
+        np.frombuffer(found.frequencies, _SMALL)["value"],
+        np.frombuffer(found.lengths, _SMALL)["value"],
+    )
+
+
+def _probe(vector: Vectors, depth: int, embedder: str, filters: Filters) -> lookup.Probe:
+    sources = None if filters.source_ids is None else list(filters.source_ids)
+    return lookup.Probe(values=vector.tolist(), embedder=embedder, limit=depth, source_ids=sources)
 
 
 def chunk_row(chunk: Chunk) -> knowledge.ChunkRow:
@@ -180,10 +194,7 @@ def chunk_row(chunk: Chunk) -> knowledge.ChunkRow:
     )
 
 
-def _candidate(
-    row: knowledge.LoadedChunk, fused: float, cosine: float | None, scores: dict[bm25.Place, bm25.LexicalScore]
-) -> Candidate:
-    lexical = scores.get((row.source_id, row.position), bm25.NO_SCORE)
+def _candidate(row: lookup.LoadedChunk, fused: float, cosine: float | None, lexical: bm25.LexicalScore) -> Candidate:
     chunk = StoredChunk(
         id=row.id,
         source_id=row.source_id,

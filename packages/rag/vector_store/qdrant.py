@@ -15,11 +15,13 @@ from qdrant_client import AsyncQdrantClient, models
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from packages.core.config import QdrantSettings
+from packages.core.db.direct import Transaction
 from packages.core.db.repositories import knowledge
+from packages.core.db.repositories import knowledge_search as lookup
 from packages.core.db.session import Database
 from packages.core.errors import NotFound
 from packages.rag import bm25
-from packages.rag.documents import Filters, Scope
+from packages.rag.documents import Scope
 from packages.rag.embeddings import Vectors
 from packages.rag.vector_store.pgvector import PgVectorStore
 
@@ -37,6 +39,8 @@ class QdrantVectorStore(PgVectorStore):
         client: of the cluster.
         prefix: begins the collections' names.
     """
+
+    searches_here = False
 
     def __init__(self, database: Database, client: AsyncQdrantClient, *, prefix: str = "parley") -> None:
         super().__init__(database)
@@ -110,31 +114,23 @@ class QdrantVectorStore(PgVectorStore):
             await self._client.upsert(self._collection(embedder), points, wait=True)
 
     async def _nearest(
-        self,
-        session: AsyncSession,
-        scope: Scope,
-        vector: Vectors,
-        limit: int,
-        *,
-        embedder: str,
-        filters: Filters,
-        corpus: bm25.CorpusStatistics,
-    ) -> list[bm25.Place]:
-        condition = _conditions(scope, filters.source_ids)
-        found = await self._query(vector, condition, limit * OVERFETCH, embedder)
-        places = await knowledge.places(session, scope.brand_id, list(found))
-        return [places[chunk_id] for chunk_id in found if chunk_id in places][:limit]
+        self, on: Transaction, scope: Scope, probe: lookup.Probe, found: lookup.Survey
+    ) -> dict[bm25.Place, float]:
+        cosines = await self._query(probe, _conditions(scope, probe.source_ids), probe.limit * OVERFETCH)
+        places = await lookup.places(on, scope.brand_id, list(cosines))
+        near = [(places[chunk_id], cosine) for chunk_id, cosine in cosines.items() if chunk_id in places]
+        return dict(near[: probe.limit])
 
-    async def _cosines(self, scope: Scope, vector: Vectors, ids: Sequence[UUID], embedder: str) -> dict[UUID, float]:
+    async def _cosines(self, scope: Scope, probe: lookup.Probe, ids: Sequence[UUID]) -> dict[UUID, float]:
         condition = _conditions(scope)
         condition.must = [*_listed(condition), models.HasIdCondition(has_id=[str(chunk_id) for chunk_id in ids])]
-        return await self._query(vector, condition, len(ids), embedder)
+        return await self._query(probe, condition, len(ids))
 
-    async def _query(self, vector: Vectors, condition: models.Filter, limit: int, embedder: str) -> dict[UUID, float]:
+    async def _query(self, probe: lookup.Probe, condition: models.Filter, limit: int) -> dict[UUID, float]:
         """Cosine by chunk id, nearest first."""
         response = await self._client.query_points(
-            self._collection(embedder),
-            query=vector.tolist(),
+            self._collection(probe.embedder),
+            query=probe.values,
             query_filter=condition,
             limit=limit,
             with_payload=False,

@@ -1,7 +1,8 @@
-"""Chunks, postings and vectors in PostgreSQL: what the vector stores read and write, inside a tenant's session.
+"""Chunks, postings and vectors in PostgreSQL: what indexing reads and writes, inside a tenant's session.
 
 Every statement names the brand; row-level security adds the tenant. A posting row with the empty term stands for the
 source itself: its `positions` are the number of its chunks and of its terms, so that a brand's totals are one sum.
+What a search reads is in `knowledge_search`.
 """
 
 from collections import Counter
@@ -19,9 +20,6 @@ from packages.core.errors import NotFound
 
 TOTALS = ""
 _MOST = 32_767
-EF_SEARCH = 100
-INDEXED_DIMENSIONS = 384
-"""Vectors of this length have an HNSW index in the schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,22 +33,6 @@ class ChunkRow:
     token_count: int
     content_hash: str
     terms: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedChunk:
-    """A chunk as it is read."""
-
-    id: UUID
-    source_id: UUID
-    source_version: int
-    position: int
-    title: str
-    text: str
-    headings: list[str]
-    page: int | None
-    kind: str
-    cosine: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,43 +109,6 @@ _INSERT_VECTORS = _sql(
     ids=ARRAY(Uuid()),
     values=ARRAY(REAL()),
     dimensions=Integer(),
-)
-_STATISTICS = text(
-    "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', :ef_search, true), "
-    "coalesce(sum(positions[1]), 0), coalesce(sum(positions[2]), 0) "
-    "FROM knowledge_posting WHERE brand_id = :brand_id AND term = ''"
-)
-_POSTINGS = _sql(
-    "SELECT source_id, term, positions, frequencies, lengths FROM knowledge_posting "
-    "WHERE brand_id = :brand_id AND term = ANY(:terms)",
-    brand_id=Uuid(),
-    terms=ARRAY(Text()),
-)
-_NEAREST = (
-    "SELECT v.id, c.source_id, c.position FROM (SELECT v.id, {distance} AS distance FROM knowledge_vector v "
-    "WHERE v.brand_id = :brand_id AND v.embedder = :embedder {filters} ORDER BY {distance} LIMIT :limit) v "
-    "JOIN knowledge_chunk c ON c.id = v.id ORDER BY v.distance, v.id"
-)
-# The question's vector stands in a sub-select, or a cached plan would read it from its text again for every row.
-_EXACT = "v.embedding <=> (SELECT CAST(:vector AS vector))"
-_INDEXED = f"(v.embedding::vector({INDEXED_DIMENSIONS})) <=> (SELECT CAST(:vector AS vector({INDEXED_DIMENSIONS})))"
-_LOAD = _sql(
-    "SELECT c.id, c.source_id, c.source_version, c.position, s.title, c.text, c.headings, c.page, c.kind, "
-    "1 - (v.embedding <=> (SELECT CAST(:vector AS vector))) "
-    "FROM unnest(:sources, :positions) AS wanted(source_id, position) "
-    "JOIN knowledge_chunk c ON c.source_id = wanted.source_id AND c.position = wanted.position "
-    "JOIN knowledge_source s ON s.id = c.source_id "
-    "LEFT JOIN knowledge_vector v ON v.id = c.id AND v.embedder = :embedder WHERE c.brand_id = :brand_id",
-    brand_id=Uuid(),
-    sources=ARRAY(Uuid()),
-    positions=ARRAY(Integer()),
-    vector=Text(),
-    embedder=Text(),
-)
-_PLACES = _sql(
-    "SELECT id, source_id, position FROM knowledge_chunk WHERE id = ANY(:ids) AND brand_id = :brand_id",
-    ids=ARRAY(Uuid()),
-    brand_id=Uuid(),
 )
 _HASHES = text("SELECT id, content_hash FROM knowledge_chunk WHERE source_id = :source_id AND brand_id = :brand_id")
 _HAS_CHUNKS = text("SELECT EXISTS (SELECT 1 FROM knowledge_chunk WHERE brand_id = :brand_id)")
@@ -255,83 +200,6 @@ async def insert_vectors(
     )
 
 
-async def corpus_statistics(session: AsyncSession, brand_id: UUID) -> tuple[int, int]:
-    """Number of chunks and of terms in a brand. Also sets how this transaction searches the vector index."""
-    row = (await session.execute(_STATISTICS, {"brand_id": brand_id, "ef_search": str(EF_SEARCH)})).one()
-    return int(row[2]), int(row[3])
-
-
-async def postings(
-    session: AsyncSession, brand_id: UUID, terms: Sequence[str]
-) -> list[tuple[UUID, str, list[int], list[int], list[int]]]:
-    """Where these terms stand: source, term, and parallel lists of positions, frequencies and chunk lengths."""
-    if not terms:
-        return []
-    rows = (await session.execute(_POSTINGS, {"brand_id": brand_id, "terms": list(terms)})).all()
-    return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
-
-
-async def nearest(
-    session: AsyncSession,
-    brand_id: UUID,
-    vector: Sequence[float],
-    limit: int,
-    *,
-    embedder: str,
-    source_ids: Sequence[UUID] | None,
-    exact: bool,
-) -> list[tuple[UUID, int]]:
-    """Places (source, position) of the nearest chunks, nearest first.
-
-    An exact search reads the brand's own rows through an index on the brand; the other one goes through HNSW, whose
-    iterative scan keeps looking until the brand has given enough. Call `corpus_statistics` first in the transaction.
-    """
-    by_index = not exact and len(vector) == INDEXED_DIMENSIONS
-    filters = f"AND vector_dims(v.embedding) = {INDEXED_DIMENSIONS}" if by_index else ""
-    values: dict[str, object] = {
-        "brand_id": brand_id,
-        "embedder": embedder,
-        "vector": literal(vector),
-        "limit": limit,
-    }
-    types: dict[str, Any] = {"brand_id": Uuid(), "embedder": Text(), "vector": Text(), "limit": Integer()}
-    if source_ids is not None:
-        filters += " AND v.source_id = ANY(:source_ids)"
-        values["source_ids"], types["source_ids"] = list(source_ids), ARRAY(Uuid())
-    statement = _sql(_NEAREST.format(distance=_INDEXED if by_index else _EXACT, filters=filters), **types)
-    return [(row[1], row[2]) for row in (await session.execute(statement, values)).all()]
-
-
-async def load(
-    session: AsyncSession,
-    brand_id: UUID,
-    places: Sequence[tuple[UUID, int]],
-    *,
-    vector: Sequence[float] | None,
-    embedder: str,
-) -> list[LoadedChunk]:
-    """The chunks at these places with their source's title, and their cosine to `vector` where this table has it."""
-    if not places:
-        return []
-    found = await session.execute(
-        _LOAD,
-        {
-            "brand_id": brand_id,
-            "sources": [source for source, _ in places],
-            "positions": [position for _, position in places],
-            "vector": None if vector is None else literal(vector),
-            "embedder": embedder,
-        },
-    )
-    return [LoadedChunk(*row) for row in found]
-
-
-async def places(session: AsyncSession, brand_id: UUID, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, int]]:
-    """Where the chunks with these ids stand; ids that are gone are left out."""
-    found = await session.execute(_PLACES, {"ids": list(ids), "brand_id": brand_id})
-    return {row[0]: (row[1], row[2]) for row in found.all()}
-
-
 async def chunk_hashes(session: AsyncSession, brand_id: UUID, source_id: UUID) -> dict[UUID, str]:
     """Id and content hash of each chunk of a source."""
     found = await session.execute(_HASHES, {"source_id": source_id, "brand_id": brand_id})
@@ -349,11 +217,6 @@ async def vectors_of_source(
     """Content hash and vector (as text) of each chunk of a source."""
     found = await session.execute(_VECTORS, {"source_id": source_id, "brand_id": brand_id, "embedder": embedder})
     return [(row[0], row[1]) for row in found.all()]
-
-
-def literal(vector: Sequence[float]) -> str:
-    """A vector as pgvector reads it from text."""
-    return "[" + ",".join(map(str, vector)) + "]"
 
 
 def _owner(owner: Owner) -> dict[str, object]:
