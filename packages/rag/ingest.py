@@ -1,5 +1,6 @@
 """One document into a brand's knowledge: parse, chunk, embed, store. Nothing is done twice for the same content."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -81,7 +82,8 @@ async def ingest_document(
     document = await parse_sandboxed(upload.data, media_type=upload.media_type, filename=upload.filename, limits=limits)
     await report("chunk", 0, 1)
     language = _language(upload, document)
-    chunks = chunk_document(
+    chunks = await asyncio.to_thread(
+        chunk_document,
         document,
         count_tokens=knowledge.embedder.count_tokens,
         title=upload.title or document.title or "",

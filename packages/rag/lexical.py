@@ -27,6 +27,12 @@ _IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
 _POSSESSIVE = re.compile(r"['’]s$")
 _SAMPLE = 4000
 
+_SPOKEN_IN: dict[str, list[str]] = {}
+for _code, _words in STOPWORDS.items():
+    for _word in _words:
+        _SPOKEN_IN.setdefault(_word, []).append(_code)
+_FUNCTION_WORDS = frozenset(_SPOKEN_IN)
+
 
 def terms(text: str, language: str | None = None) -> list[str]:
     """The search terms of a text in their order, repeated as often as they stand there.
@@ -75,10 +81,12 @@ def base_language(code: str) -> str:
 def detect_language(text: str) -> str | None:
     """The language whose stop words stand most often in the text; None where none clearly does."""
     counts = Counter(_TOKEN.findall(text[:_SAMPLE].casefold()))
-    total = sum(counts.values())
-    scores = {code: sum(counts[word] for word in stop if word in counts) for code, stop in STOPWORDS.items()}
-    best = max(scores, key=lambda code: scores[code])
-    return best if total and scores[best] / total >= 0.1 else None
+    scores = dict.fromkeys(STOPWORDS, 0)
+    for word in _FUNCTION_WORDS & counts.keys():
+        for code in _SPOKEN_IN[word]:
+            scores[code] += counts[word]
+    best = max(scores, key=scores.__getitem__)
+    return best if counts and scores[best] / counts.total() >= 0.1 else None
 
 
 def _pairs(run: str) -> list[str]:
