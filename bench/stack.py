@@ -89,6 +89,7 @@ class Stack:
             "PARLEY_POSTGRES__URL": postgres.url,
             "PARLEY_REDIS__URL": redis.url,
             "PARLEY_LOG_LEVEL": "warning",
+            "PARLEY_LOGIN_ATTEMPTS": "1000",  # every tenant logs in from this one address
             **{setting: str(getattr(self.settings, f"{name}_port")) for name, setting in product.PORT_SETTINGS.items()},
             **self._environment,
         }
