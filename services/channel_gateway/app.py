@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from packages.core import logging, plugins, streams, tracing
 from packages.core.db.session import Database
-from packages.core.http import Check, install
+from packages.core.http import OWN_TELEMETRY, Check, install
 from services.channel_gateway import channels as channel_folder
 from services.channel_gateway.channels import Channel
 from services.channel_gateway.channels.webchat import channel as webchat
@@ -64,7 +64,7 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
             gc.freeze()  # what start-up made stays for good; scanning it again and again would cost a tenth of the time
             yield
 
-    app = GatewayApp(title="Parley channel gateway", lifespan=lifespan)
+    app = GatewayApp(title="Parley channel gateway", lifespan=lifespan, telemetry=OWN_TELEMETRY)
     app.include_router(webchat_endpoints.router)
     app.include_router(pages.router)
     app.add_middleware(Origins)

@@ -56,6 +56,7 @@ def create_app(settings: OrchestratorSettings | None = None) -> FastAPI:
         version=_version(),
         summary="Business messaging on every channel, answered from a brand's own knowledge.",
         lifespan=_lifespan,
+        telemetry=http.OWN_TELEMETRY,
     )
     app.state.settings = settings
     app.state.parts = Parts()

@@ -52,7 +52,7 @@ def create_app(settings: SimulatorSettings | None = None) -> FastAPI:
         async with _running(app, settings):
             yield
 
-    app = SimulatorApp(title="Parley simulator", lifespan=lifespan)
+    app = SimulatorApp(title="Parley simulator", lifespan=lifespan, telemetry=web.OWN_TELEMETRY)
     app.include_router(router)
     web.install(app, dict, max_body=4 * 1024 * 1024)
     return app
