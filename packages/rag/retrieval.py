@@ -34,6 +34,10 @@ class Knowledge:
         default_factory=lambda: TTLCache(maxsize=CACHED_QUESTIONS, ttl=CACHE_SECONDS)
     )
 
+    async def close(self) -> None:
+        """Close the embedder's connections; the database is the caller's."""
+        await self.embedder.close()
+
 
 def open_knowledge(settings: Settings, database: Database, models_dir: Path = MODELS_DIR) -> Knowledge:
     """The store and the embedder that the settings name.

@@ -56,6 +56,10 @@ class Embedder(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Close connections, if there are any."""
+        ...
+
 
 class _Provider(Protocol):
     def create(self, settings: EmbeddingSettings, models_dir: Path) -> Embedder: ...

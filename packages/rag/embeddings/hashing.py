@@ -43,3 +43,6 @@ class HashingEmbedder:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """The same; it is cheap enough for the event loop."""
         return self.embed_sync(texts)
+
+    async def close(self) -> None:
+        """Nothing is open."""

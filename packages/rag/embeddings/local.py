@@ -64,6 +64,10 @@ class LocalEmbedder:
         """Embed on this embedder's own thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.embed_sync, texts)
 
+    async def close(self) -> None:
+        """Let the thread go once it has done what it was given."""
+        self._executor.shutdown(wait=False)
+
     def _run(self, encodings: Sequence[Encoding]) -> Vectors:
         width = max(len(encoding.ids) for encoding in encodings)
         ids = np.zeros((len(encodings), width), dtype=np.int64)

@@ -44,6 +44,10 @@ class SentenceTransformersEmbedder:
         """See `Embedder`; on this embedder's own thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.embed_sync, texts)
 
+    async def close(self) -> None:
+        """Let the thread go once it has done what it was given."""
+        self._executor.shutdown(wait=False)
+
 
 def create(settings: EmbeddingSettings, models_dir: Path) -> SentenceTransformersEmbedder:
     """The model of that name in the models folder, else by its name."""
