@@ -44,6 +44,20 @@ async def test_the_index_finds_what_an_exact_search_finds(database: Database, sc
     assert found / 200 >= 0.95
 
 
+@pytest.mark.parametrize("exact_limit", [0, 1000])
+async def test_what_words_alone_found_has_its_cosine_too(database: Database, scope: Scope, exact_limit: int) -> None:
+    store = PgVectorStore(database, exact_limit=exact_limit)
+    source_id = await make_source(database, scope)
+    vectors = random_vectors(60, 4)
+    chunks = [make_chunk("zeppelin" if position == 59 else "text", position) for position in range(60)]
+    await store.replace_source(scope, source_id, 1, chunks, vectors, embedder=EMBEDDER)
+    farthest = vectors[int(np.argmin(vectors @ vectors[59]))]
+    found = await store.search(scope, farthest, ["zeppelin"], 2, depth=1, embedder=EMBEDDER)
+    assert {item.chunk.text for item in found} == {"zeppelin", "text"}
+    for item in found:
+        assert item.dense == pytest.approx(float(vectors[item.chunk.position] @ farthest), abs=1e-5)
+
+
 async def test_a_reader_never_sees_half_a_version(database: Database, scope: Scope) -> None:
     store = PgVectorStore(database)
     source_id = await make_source(database, scope)
