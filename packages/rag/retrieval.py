@@ -11,6 +11,7 @@ from cachetools import TTLCache
 
 from packages.core.config import Settings
 from packages.core.db.repositories import knowledge as rows
+from packages.core.db.repositories import knowledge_search
 from packages.core.db.session import Database
 from packages.rag import embeddings, vector_store
 from packages.rag.documents import Candidate, Chunk, Filters, Hit, Scope
@@ -212,7 +213,7 @@ async def _resolve(database: Database, scope: Scope, filters: SearchFilters | No
         return Filters()
     if not filters.tags and not filters.languages:
         return Filters(source_ids=filters.source_ids)
-    async with database.tenant(scope.tenant_id) as session:
-        found = await rows.matching_sources(session, scope.brand_id, filters.tags, filters.languages)
+    async with database.direct(scope.tenant_id) as on:
+        found = await knowledge_search.matching_sources(on, scope.brand_id, filters.tags, filters.languages)
     chosen = frozenset(found)
     return Filters(source_ids=chosen if filters.source_ids is None else chosen & filters.source_ids)

@@ -88,6 +88,7 @@ def connect(settings: Settings, arq_pool: Any) -> Worker:
 async def stop(ctx: dict[str, Any]) -> None:
     """Close what `start` opened."""
     worker: Worker = ctx["worker"]
+    await worker.knowledge.close()
     await worker.redis.aclose()
     await worker.database.close()
 

@@ -65,8 +65,7 @@ class LocalEmbedder:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.embed_sync, texts)
 
     async def close(self) -> None:
-        """Let the thread go once it has done what it was given."""
-        self._executor.shutdown(wait=False)
+        """Nothing is open; the thread ends with the process."""
 
     def _run(self, encodings: Sequence[Encoding]) -> Vectors:
         width = max(len(encoding.ids) for encoding in encodings)

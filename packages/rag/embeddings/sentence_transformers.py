@@ -45,8 +45,7 @@ class SentenceTransformersEmbedder:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.embed_sync, texts)
 
     async def close(self) -> None:
-        """Let the thread go once it has done what it was given."""
-        self._executor.shutdown(wait=False)
+        """Nothing is open; the thread ends with the process."""
 
 
 def create(settings: EmbeddingSettings, models_dir: Path) -> SentenceTransformersEmbedder:

@@ -116,10 +116,11 @@ class Engine:
         return self._loading
 
     async def close(self) -> None:
-        """Close the models' connections."""
+        """Close the connections to the models and to the embedder."""
         if self._loading is not None:
             self._loading.cancel()
         await self._models.close()
+        await self.knowledge.close()
 
     async def answer(self, brand: BrandProfile, question: str, history: Sequence[HistoryMessage] = ()) -> Answer:
         """Answer one message of a customer.

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ARRAY, REAL, Boolean, Integer, SmallInteger, Text, TextClause, Uuid, bindparam, text
+from sqlalchemy import ARRAY, REAL, Integer, SmallInteger, Text, TextClause, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from packages.core.db.base import new_id
@@ -135,14 +135,6 @@ _RE_EMBEDDED = _sql(
     "indexed_hash = split_part(indexed_hash, '|', 1) || '|' || :embedder WHERE id = :source_id RETURNING version",
     source_id=Uuid(),
     embedder=Text(),
-)
-_MATCHING = _sql(
-    "SELECT id FROM knowledge_source WHERE brand_id = :brand_id AND tags @> :tags "
-    "AND (:any OR language = ANY(:languages))",
-    brand_id=Uuid(),
-    tags=ARRAY(Text()),
-    languages=ARRAY(Text()),
-    any=Boolean(),
 )
 _BUMP = text(
     "UPDATE brand SET knowledge_version = knowledge_version + 1 WHERE id = :brand_id RETURNING knowledge_version"
@@ -274,16 +266,6 @@ async def brand_state(session: AsyncSession, brand_id: UUID, embedder: str) -> B
         raise NotFound("There is no brand with this id.")
     stale = await session.execute(_STALE, {"brand_id": brand_id, "suffix": f"%|{embedder}"})
     return BrandState(version=row[0], sources=row[1], chunks=row[2], stale_sources=tuple(item[0] for item in stale))
-
-
-async def matching_sources(
-    session: AsyncSession, brand_id: UUID, tags: Sequence[str], languages: Sequence[str]
-) -> list[UUID]:
-    """Sources that bear all of the tags, in one of the languages (any, if none is named)."""
-    found = await session.execute(
-        _MATCHING, {"brand_id": brand_id, "tags": list(tags), "languages": list(languages), "any": not languages}
-    )
-    return [row[0] for row in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,10 @@ _PLACES = Statement(
     "SELECT id, source_id, position FROM knowledge_chunk "
     "WHERE id = ANY(CAST(:ids AS uuid[])) AND brand_id = :brand_id"
 )
+_MATCHING = Statement(
+    "SELECT id FROM knowledge_source WHERE brand_id = :brand_id AND tags @> CAST(:tags AS text[]) "
+    "AND (cardinality(CAST(:languages AS text[])) = 0 OR language = ANY(CAST(:languages AS text[])))"
+)
 
 
 async def survey(
@@ -179,6 +183,13 @@ async def load(
 async def places(on: Transaction, brand_id: UUID, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, int]]:
     """Where the chunks with these ids stand; ids that are gone are left out."""
     return {row[0]: (row[1], row[2]) for row in await _PLACES.fetch(on, ids=ids, brand_id=brand_id)}
+
+
+async def matching_sources(
+    on: Transaction, brand_id: UUID, tags: Sequence[str], languages: Sequence[str]
+) -> list[UUID]:
+    """Sources that bear all of the tags, in one of the languages (any, if none is named)."""
+    return [row[0] for row in await _MATCHING.fetch(on, brand_id=brand_id, tags=tags, languages=languages)]
 
 
 def _probed(probe: Probe | None) -> dict[str, object]:
