@@ -110,13 +110,14 @@ _SURVEY = Statement(
     .replace("{ef_search}", str(EF_SEARCH))
     .replace("{exact}", _EXACT)
 )
+# `IS TRUE` keeps the planner from reading the whole brand through the index on it: the places are found one by one.
 _LOAD = Statement(
     "SELECT c.id, c.source_id, c.source_version, c.position, s.title, c.text, c.headings, c.page, c.kind, "
     "1 - (v.embedding <=> (SELECT CAST(CAST(:vector AS text) AS vector))) "
     "FROM unnest(CAST(:sources AS uuid[]), CAST(:positions AS integer[])) AS wanted(source_id, position) "
     "JOIN knowledge_chunk c ON c.source_id = wanted.source_id AND c.position = wanted.position "
     "JOIN knowledge_source s ON s.id = c.source_id LEFT JOIN knowledge_vector v ON v.id = c.id "
-    "AND v.embedder = :embedder AND CAST(:vector AS text) IS NOT NULL WHERE c.brand_id = :brand_id"
+    "AND v.embedder = :embedder AND CAST(:vector AS text) IS NOT NULL WHERE (c.brand_id = :brand_id) IS TRUE"
 )
 _PLACES = Statement(
     "SELECT id, source_id, position FROM knowledge_chunk "
