@@ -16,6 +16,7 @@ ENVIRONMENT = {
     "services/orchestrator/engine/guardrails.py": "guardrails-ai takes two of its settings from there alone",
 }
 EDGES = {
+    "packages/core/db/direct.py": "rolls back, then raises on",
     "packages/core/http.py": "error handler and readiness checks",
     "packages/core/storage.py": "removes the unfinished file, then raises on",
     "services/channel_gateway/sender.py": "sender loop",
