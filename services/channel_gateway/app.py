@@ -18,6 +18,7 @@ from packages.core import logging, plugins, streams, tracing
 from packages.core.db.session import Database
 from packages.core.http import OWN_TELEMETRY, Check, install
 from services.channel_gateway import channels as channel_folder
+from services.channel_gateway import outside
 from services.channel_gateway.channels import Channel
 from services.channel_gateway.channels.webchat import channel as webchat
 from services.channel_gateway.directory import Directory
@@ -98,7 +99,8 @@ async def _start(app: FastAPI, settings: GatewaySettings, stack: AsyncExitStack)
         inbound=inbound,
         webhooks=_webhooks(settings, channels, directory, inbound),
     )
-    sender = Sender(database, redis, directory, channels, http, settings.delivery)
+    platforms = await stack.enter_async_context(outside.session(settings.delivery.allowed_networks))
+    sender = Sender(database, redis, directory, channels, platforms, settings.delivery)
     app.state.loops = [
         _in_background(directory.run(), stack),
         _in_background(desk.rooms.run(), stack),

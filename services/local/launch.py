@@ -1,6 +1,7 @@
 """The one command: engines, schema, services, demo, in this order, and all of it ended again."""
 
 import asyncio
+import json
 import signal
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from services.local.engines import Command, EmbeddedPostgres, EmbeddedRedis, Eng
 from services.local.supervisor import DidNotStart, Supervisor
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LOOPBACK = ["127.0.0.0/8", "::1/128"]
 EXPECTED = (AlreadyRunning, EngineFailed, DidNotStart, schema.MigrationFailed, product.PortTaken, OSError)
 
 
@@ -141,5 +143,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "PARLEY_ADMIN_PASSWORD": settings.admin_password.get_secret_value(),
         "PARLEY_POSTGRES__URL": settings.postgres_url,
         "PARLEY_REDIS__URL": settings.redis_url,
+        # the simulator runs on this machine
+        "PARLEY_DELIVERY__ALLOWED_NETWORKS": json.dumps(settings.delivery.allowed_networks or LOOPBACK),
         **{setting: str(getattr(settings, f"{name}_port")) for name, setting in product.PORT_SETTINGS.items()},
     }
