@@ -14,7 +14,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from packages.core.config import PostgresSettings, RedisSettings, Settings
-from services.local import product, schema
+from services.local import launch, product, schema
 from services.local.data_dir import DataDir
 from services.local.engines import Command, EmbeddedPostgres, EmbeddedRedis
 
@@ -83,14 +83,9 @@ class Stack:
             )
         )
         environment = {
-            "PARLEY_DATA_DIR": str(self.folder),
-            "PARLEY_SECRET_KEY": secrets["PARLEY_SECRET_KEY"],
-            "PARLEY_ADMIN_PASSWORD": secrets["PARLEY_ADMIN_PASSWORD"],
-            "PARLEY_POSTGRES__URL": postgres.url,
-            "PARLEY_REDIS__URL": redis.url,
+            **launch.environment(self.settings),
             "PARLEY_LOG_LEVEL": "warning",
             "PARLEY_LOGIN_ATTEMPTS": "1000",  # every tenant logs in from this one address
-            **{setting: str(getattr(self.settings, f"{name}_port")) for name, setting in product.PORT_SETTINGS.items()},
             **self._environment,
         }
         found = product.commands(self.settings, environment, data.logs)

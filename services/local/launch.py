@@ -71,7 +71,7 @@ async def _run(settings: Settings, data: DataDir, supervisor: Supervisor, consol
     await supervisor.end_leftovers()
     settings = await _with_engines(_with_secrets(settings, data), data, supervisor)
     await _migrate(settings, console)
-    commands = product.commands(settings, _environment(settings), data.logs)
+    commands = product.commands(settings, environment(settings), data.logs)
     await supervisor.start(commands)
     watching = asyncio.create_task(supervisor.watch())
     try:
@@ -133,7 +133,7 @@ async def _migrate(settings: Settings, console: Console) -> None:
         console.step("schema", f"migrated to {newest}")
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings) -> dict[str, str]:
     """What the services must be told. The owner's database URL is not among it."""
     assert settings.secret_key is not None
     assert settings.admin_password is not None
