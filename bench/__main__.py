@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 
 from bench import flatness, intake, memory, turns
-from bench.report import Section, save, show
+from bench.report import Section, markdown, save, show
 from services.local.schema import ROOT
 
 RESULTS = ROOT / "bench-results"
@@ -28,6 +28,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="shorter rounds, to see that it works")
     parser.add_argument("--only", default=",".join(MEASUREMENTS), help="names, by comma (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement (default: 3)")
+    parser.add_argument(
+        "--markdown", type=Path, help="also write all tables to this file, as docs/PERFORMANCE.md has them"
+    )
     options = parser.parse_args()
     options.names = options.only.split(",")
     if unknown := set(options.names) - set(MEASUREMENTS):
@@ -36,14 +39,16 @@ def _options() -> argparse.Namespace:
 
 
 async def _main(options: argparse.Namespace) -> int:
-    missed = False
+    measured: list[Section] = []
     for name in options.names:
         measure, seconds = MEASUREMENTS[name]
         async for section in measure(options.rounds, seconds / 2 if options.quick else seconds):
             show(section)
-            save(section, Path(RESULTS))
-            missed = missed or any(figure.verdict == "MISSED" for figure in section.figures)
-    return int(missed)
+            save(section, RESULTS)
+            measured.append(section)
+            if options.markdown:
+                options.markdown.write_text(markdown(measured))
+    return int(any(figure.verdict == "MISSED" for section in measured for figure in section.figures))
 
 
 if __name__ == "__main__":

@@ -72,6 +72,19 @@ def show(section: Section) -> None:
     sys.stdout.flush()
 
 
+def markdown(sections: Sequence[Section]) -> str:
+    """Sections as one Markdown table, for docs/PERFORMANCE.md."""
+    rows = ["| | median | min … max | floor | aim | reached |", "| --- | --- | --- | --- | --- | --- |"]
+    for section in sections:
+        rows.append(f"| **{section.name}** | | | | | |")
+        for figure in section.figures:
+            goals = ["" if goal is None else _number(goal) for goal in (figure.floor, figure.aim)]
+            spread = f"{_number(min(figure.values))} … {_number(max(figure.values))}"
+            cells = [figure.name, f"{_number(figure.median)} {figure.unit}".strip(), spread, *goals, figure.verdict]
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
 def save(section: Section, folder: Path) -> Path:
     """Keep a section as JSON, with the time and the machine."""
     folder.mkdir(exist_ok=True)

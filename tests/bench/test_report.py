@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report import Figure, Section, save, show
+from bench.report import Figure, Section, markdown, save, show
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,12 @@ def test_a_section_is_kept_as_json(tmp_path: Path) -> None:
     assert kept["section"] == "intake: of webhooks"
     assert kept["figures"][0]["median"] == 1.0
     assert kept["machine"]["cores"] > 0
+
+
+def test_sections_become_one_markdown_table() -> None:
+    section = Section("memory: of services")
+    section.add("gateway", [120.0, 121.0, 130.0], "MB", floor=150, aim=80)
+    assert markdown([section]).splitlines()[2:] == [
+        "| **memory: of services** | | | | | |",
+        "| gateway | 121 MB | 120 … 130 | 150 | 80.0 | floor |",
+    ]
