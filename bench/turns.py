@@ -130,7 +130,7 @@ async def _paced(on: Site, other: Reference, rounds: int, seconds: float, name: 
     ours, theirs = await _alternate(on, other, Pace(conversations, PAUSE_SECONDS, WARM_UP_SECONDS, seconds), rounds)
     judged = conversations == CONVERSATIONS
     late, later = ({"floor": 40.0, "aim": 15.0}, {"floor": 150.0, "aim": 40.0}) if judged else ({}, {})
-    cpu = {"floor": 10.0, "aim": 5.0} if "local" not in name else {}
+    cpu = {"floor": 10.0, "aim": 5.0} if judged and "local" not in name else {}
     section.add("overhead beside the LLM, p50", [run.overhead(0.5) for run in ours], "ms", **late)
     section.add("overhead beside the LLM, p95", [run.overhead(0.95) for run in ours], "ms", **later)
     section.add("CPU of a turn, gateway and orchestrator", [run.cpu_per_turn(*SERVICES) for run in ours], "ms", **cpu)
