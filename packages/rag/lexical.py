@@ -78,6 +78,7 @@ def base_language(code: str) -> str:
     return re.split(r"[-_]", code.strip().casefold(), maxsplit=1)[0]
 
 
+@lru_cache(maxsize=2048)
 def detect_language(text: str) -> str | None:
     """The language whose stop words stand most often in the text; None where none clearly does."""
     counts = Counter(_TOKEN.findall(text[:_SAMPLE].casefold()))

@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -112,7 +113,7 @@ class OpenAICompatible:
     async def complete(self, prompt: Prompt, *, seconds: float | None = None) -> Completion:
         """The whole answer; see `Model`."""
         reading = _Reading()
-        text = "".join([piece async for piece in self._pieces(prompt, reading, seconds)]).strip()
+        text = "".join(await self._gathered(prompt, reading, seconds)).strip()
         if not text:
             raise ModelFailed("empty")
         ended = time.perf_counter()
@@ -134,10 +135,29 @@ class OpenAICompatible:
         """Close the connections."""
         await self._client.close()
 
+    async def _gathered(self, prompt: Prompt, reading: _Reading, seconds: float | None) -> list[str]:
+        """All pieces of text. One timer watches over them, moved at most once a second: a timer of its own for each of
+        hundreds of pieces would cost more than reading it."""
+        loop, patience = asyncio.get_running_loop(), self._settings.first_token_timeout
+        deadline = self._deadline(seconds)
+        moved, gathered = loop.time(), []
+        try:
+            async with asyncio.timeout_at(min(deadline, moved + patience)) as guard:
+                async with aclosing(self._read(prompt, reading)) as pieces:
+                    async for piece in pieces:
+                        gathered.append(piece)
+                        if (now := loop.time()) - moved >= min(1.0, patience / 4):
+                            moved = now
+                            guard.reschedule(min(deadline, now + patience))
+        except TimeoutError as error:
+            raise _silence(reading) from error
+        _refuse_unfinished(reading)
+        return gathered
+
     async def _pieces(self, prompt: Prompt, reading: _Reading, seconds: float | None) -> AsyncIterator[str]:
         """Text pieces as they come, each awaited no longer than the time for a first token or the time that is left."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + min(seconds or self._settings.total_timeout, self._settings.total_timeout)
+        deadline = self._deadline(seconds)
         pieces = self._read(prompt, reading)
         try:
             while True:
@@ -148,13 +168,16 @@ class OpenAICompatible:
                 except StopAsyncIteration:
                     break
                 except TimeoutError as error:
-                    stage = "silent before the first token" if reading.first_token is None else "silent in mid-answer"
-                    raise ModelFailed("timeout", stage) from error
+                    raise _silence(reading) from error
                 yield piece
         finally:
             await pieces.aclose()
-        if not reading.finished:
-            raise ModelFailed("truncated", "the stream ended before the answer did")
+        _refuse_unfinished(reading)
+
+    def _deadline(self, seconds: float | None) -> float:
+        """The loop's time by which the answer must be whole."""
+        total = self._settings.total_timeout
+        return asyncio.get_running_loop().time() + min(seconds or total, total)
 
     async def _read(self, prompt: Prompt, reading: _Reading) -> AsyncGenerator[str]:
         response = await self._opened(prompt)
@@ -207,6 +230,16 @@ class OpenAICompatible:
                     self._options["max_completion_tokens"] = value
                 return True
         return False
+
+
+def _silence(reading: _Reading) -> ModelFailed:
+    stage = "silent before the first token" if reading.first_token is None else "silent in mid-answer"
+    return ModelFailed("timeout", stage)
+
+
+def _refuse_unfinished(reading: _Reading) -> None:
+    if not reading.finished:
+        raise ModelFailed("truncated", "the stream ended before the answer did")
 
 
 async def _events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -6,6 +6,7 @@ obeys nobody, takes the turn.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from packages.rag.sentences import sentences
 from services.orchestrator.engine.policies import Finding, Verdict
@@ -81,6 +82,7 @@ _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\U000e00
 _LONGEST = 4000
 
 
+@lru_cache(maxsize=2048)
 def check(text: str) -> Finding:
     """FIX, with the kinds of signs found, where the text looks like an attempt; its text never changes."""
     plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text[:_LONGEST]))
