@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 
@@ -92,3 +93,27 @@ class TestKills:
         await traffic.run()
         await settled(stage.product, before + 120, 120)
         await _check(stage, before + 120)
+
+    async def test_batches_of_mixed_accounts_three_times_each(self, stage: Stage) -> None:
+        before = await _stored(stage)
+        accounts = (stage.first["whatsapp"], stage.second["whatsapp"])
+        async with httpx.AsyncClient(base_url=stage.product.url("simulator"), timeout=30) as http:
+            for number in range(5):
+                lines = [
+                    {
+                        "from": f"4477008{number:02d}{place:02d}",
+                        "text": "hello",
+                        "channel_config_id": accounts[place % 2],
+                    }
+                    for place in range(20)
+                ]
+                answer = await http.post(f"/simulate/whatsapp/{accounts[0]}", json={"batch": lines, "duplicates": 2})
+                assert answer.status_code == 202, answer.text
+        await settled(stage.product, before + 100, 120)
+        await _check(stage, before + 100)
+        rows = await stage.product.sql(
+            "SELECT c.channel_config_id::text AS account, count(*) AS n FROM message_log m "
+            "JOIN conversation c ON c.id = m.conversation_id AND c.tenant_id = m.tenant_id "
+            "WHERE m.direction = 'inbound' AND c.recipient LIKE '4477008%' GROUP BY 1"
+        )
+        assert {row["account"]: row["n"] for row in rows} == dict.fromkeys(accounts, 50)
