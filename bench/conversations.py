@@ -158,18 +158,15 @@ async def converse(
     begin = time.perf_counter()
     window = (begin + pace.warm_up, begin + pace.warm_up + pace.measured)
     unexpected = graph.unexpected
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        writers = [
-            asyncio.create_task(_customer(http, port, account, user, graph, pace, outcome, window, ideal_ms))
-            for brand, account in enumerate(accounts)
-            for user in (pace.users or [f"44{run:07d}{brand:03d}{n:03d}" for n in range(pace.conversations)])
-        ]
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, asyncio.TaskGroup() as writers:
+        for brand, account in enumerate(accounts):
+            for user in pace.users or [f"44{run:07d}{brand:03d}{n:03d}" for n in range(pace.conversations)]:
+                writers.create_task(_customer(http, port, account, user, graph, pace, outcome, window, ideal_ms))
         await asyncio.sleep(window[0] - time.perf_counter())
         meter, metered = CPUMeter(meter_pids), time.perf_counter()
         await asyncio.sleep(window[1] - time.perf_counter())
         outcome.cpu, outcome.seconds = meter.seconds(), time.perf_counter() - metered
         outcome.turns = len(outcome.overheads)
-        await asyncio.gather(*writers)
     await asyncio.sleep(LINGER_SECONDS)
     outcome.doubled = graph.unexpected - unexpected
     return outcome
