@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -127,7 +128,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 gateway = Starlette(routes=[Route(PATH, _webhook, methods=["POST"])], lifespan=_lifespan)
 
 
-class _Stage:
+class _Stage(ABC):
     """Takes entries off a stream and works on all of them at once."""
 
     def __init__(self, stream: str) -> None:
@@ -157,9 +158,9 @@ class _Stage:
         await self.handle(data)
         await self.redis.call("XACK", self._stream, "g", entry_id)
 
+    @abstractmethod
     async def handle(self, data: bytes) -> None:
         """The work on one entry."""
-        raise NotImplementedError
 
 
 class Orchestrator(_Stage):

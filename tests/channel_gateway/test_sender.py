@@ -191,6 +191,7 @@ class TestSender:
         message_id = await post.queue(publish=False)
         async with post.running():
             await post.until(message_id, "sent")
+        assert post.api.message_ids == [message_id]
 
     async def test_a_reply_that_a_newer_message_overtook_is_not_sent(self, post: Post) -> None:
         message_id = await post.queue(epoch=1)
@@ -211,3 +212,4 @@ class TestSender:
                     await session.execute(text("UPDATE delivery SET next_attempt_at = now() WHERE state = 'retry'"))
             await post.until(message_id, "failed")
         await post.api.start()
+        assert post.api.accepted == []
