@@ -84,10 +84,10 @@ async def _start(app: FastAPI, settings: GatewaySettings, stack: AsyncExitStack)
     await pipelined.start()
     stack.push_async_callback(pipelined.close)
     channels = plugins.load(channel_folder, "channel", Channel)
-    directory = Directory(database, redis, channels, settings.secret)
+    directory = Directory(database, redis, channels, settings.secret, settings.gateway_base_url)
     inbound = InboundLog(pipelined, http, settings)
     desk = make_desk(settings, redis)
-    webchat.connect(desk.rooms.announce)
+    webchat.reach_through(desk.rooms.announce)
     app.state.desk = desk
     app.state.parts = Parts(
         settings=settings,

@@ -57,13 +57,20 @@ class _Known:
 
 
 class Directory:
-    """Channel configs by id, and by channel and platform account."""
+    """Channel configs by id, and by channel and platform account.
 
-    def __init__(self, database: Database, redis: Redis, channels: Mapping[str, Channel], secret: str) -> None:
+    Args:
+        base_url: the gateway's public address, where the platforms' webhooks arrive.
+    """
+
+    def __init__(
+        self, database: Database, redis: Redis, channels: Mapping[str, Channel], secret: str, base_url: str = ""
+    ) -> None:
         self._database = database
         self._redis = redis
         self._channels = channels
         self._box = SecretBox(secret)
+        self._base_url = base_url
         self._known: dict[str, _Known] = {}
         self._by_id: dict[str, Account] = {}
         self._by_account: dict[tuple[str, str], Account] = {}
@@ -267,4 +274,5 @@ class Directory:
             credentials=credentials,
             settings=dict(row.settings),
             status=row.status,
+            webhook_url=f"{self._base_url}/webhooks/{row.channel}/{row.id}",
         )

@@ -25,6 +25,7 @@ from packages.core.db.session import DATABASE_ERRORS, Database
 from packages.core.domain.messages import OutboundResponse
 from packages.core.errors import Unavailable
 from services.channel_gateway.channels import Channel, SendResult
+from services.channel_gateway.composition import compose
 from services.channel_gateway.directory import Directory
 
 log = structlog.get_logger(__name__)
@@ -166,7 +167,10 @@ class Sender:
         started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
-                result = await channel.send(response, account, self._http)
+                for part in compose(response, channel.capabilities):
+                    result = await channel.send(part, account, self._http)
+                    if result.outcome != "sent":
+                        break
         except TimeoutError:
             result = SendResult(outcome="in_doubt", code="timeout", reason="The platform did not answer in time.")
         except Exception as error:  # one send's edge: an adapter's fault must not stop the others

@@ -99,7 +99,7 @@ class Webhooks:
         channel, _, config_id = scope["path"].removeprefix(PREFIX).partition("/")
         own_id = new_id().hex
         try:
-            if scope["method"] == "POST":
+            if self._delivers(channel, config_id, scope["method"], scope["query_string"]):
                 await self._post(channel, config_id, scope, receive)
                 await _answer(send, b"", own_id)
             elif scope["method"] in {"GET", "HEAD"}:
@@ -113,6 +113,13 @@ class Webhooks:
             log.exception("webhook_crashed", path=scope["path"][:200], request_id=own_id)
             failure = Crashed(f"Something went wrong on our side: {type(error).__name__}.")
             await self._refusal(failure, channel, scope["path"], own_id)(scope, receive, send)
+
+    def _delivers(self, channel: str, config_id: str, method: str, query: bytes) -> bool:
+        """Whether a request brings events. A platform that may bring them by GET puts them into the query."""
+        if method == "POST":
+            return True
+        known = self._channels.get(channel)
+        return bool(known and config_id and method in known.webhook_methods and query)
 
     async def _post(self, channel: str, config_id: str, scope: Scope, receive: Receive) -> None:
         account = None if (channel, config_id) == _FOR_ALL else await self._account(channel, config_id)

@@ -12,11 +12,9 @@ from packages.core.config import TurnSettings
 from packages.core.db.base import new_id, now
 from packages.core.db.direct import Statement, Transaction
 from packages.core.db.repositories.deliveries import PlatformStatus, apply_statuses
-from packages.core.domain.messages import InboundEvent, InboundMessage
+from packages.core.domain.messages import MESSAGE_KINDS, InboundEvent, InboundMessage
 
-ANSWERABLE = frozenset(
-    {"text", "image", "audio", "voice", "video", "document", "location", "contacts", "interactive", "postback"}
-)
+ANSWERABLE = MESSAGE_KINDS - {"sticker", "share"}
 
 
 class UnknownAccount(Exception):

@@ -17,8 +17,10 @@ from pydantic import BaseModel, ValidationError
 
 from packages.core.domain.channels import Channel as Account
 from packages.core.domain.messages import OutboundResponse
-from services.channel_gateway.channels import Channel, Forged, Item, Unreadable, WebhookRequest
+from services.channel_gateway.channels import Channel, Forged, Item, Part, Unreadable, WebhookRequest
 from services.local.engines import free_port
+
+MESSAGE_ID = "01890000-0000-7000-8000-00000000000a"
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -46,9 +48,9 @@ def account(channel: Channel, kind: str, credentials: dict[str, Any], **settings
 
 
 def outbound(text: str = "Your order has left.", recipient: str = "12025550123", **more: Any) -> OutboundResponse:
-    """A message to send."""
+    """A message to send, before it is put into parts."""
     fields: dict[str, Any] = {
-        "message_id": "01890000-0000-7000-8000-00000000000a",
+        "message_id": MESSAGE_ID,
         "tenant_id": "01890000-0000-7000-8000-000000000002",
         "brand_id": "01890000-0000-7000-8000-000000000003",
         "conversation_id": "01890000-0000-7000-8000-00000000000b",
@@ -58,6 +60,20 @@ def outbound(text: str = "Your order has left.", recipient: str = "12025550123",
         "text": text,
     }
     return OutboundResponse(**(fields | more))
+
+
+def part(text: str = "Your order has left.", recipient: str = "12025550123", **more: Any) -> Part:
+    """What an adapter is given to send."""
+    fields: dict[str, Any] = {
+        "correlation_id": MESSAGE_ID,
+        "message_id": MESSAGE_ID,
+        "conversation_id": "01890000-0000-7000-8000-00000000000b",
+        "recipient": recipient,
+        "author": "bot",
+        "text": text,
+        "plain": text,
+    }
+    return Part(**(fields | more))
 
 
 class ChannelContract(ABC):
@@ -161,7 +177,7 @@ class ChannelContract(ABC):
     async def test_sending_never_raises_for_the_network(self) -> None:
         dead = account(self.channel, self.kind, self.credentials, api_base=f"http://127.0.0.1:{free_port()}")
         async with aiohttp.ClientSession() as http, asyncio.timeout(10):
-            result = await self.channel.send(outbound(), dead, http)
+            result = await self.channel.send(part(), dead, http)
         expected = "sent" if self.channel.capabilities.idempotent_send else "retry"
         assert result.outcome == expected
 

@@ -9,6 +9,7 @@ from packages.core.db.tables import (
     deliveries,
     knowledge,
     ledger,
+    media,
 )
 
-__all__ = ["accounts", "brands", "channels", "conversations", "customers", "deliveries", "knowledge", "ledger"]
+__all__ = ["accounts", "brands", "channels", "conversations", "customers", "deliveries", "knowledge", "ledger", "media"]

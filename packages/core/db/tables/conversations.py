@@ -61,6 +61,7 @@ class MessageLog(TenantRow, table=True):
             postgresql_where=text("direction = 'inbound' AND answered_by IS NULL"),
         ),
         Index("ix_message_log_answered_by", "answered_by", postgresql_where=text("answered_by IS NOT NULL")),
+        Index("ix_message_log_external_id", "external_id", postgresql_where=text("external_id IS NOT NULL")),
     )
 
     conversation_id: UUID = Field(foreign_key="conversation.id", ondelete="CASCADE")

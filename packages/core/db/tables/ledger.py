@@ -20,6 +20,12 @@ class InboundLedger(TenantRow, table=True):
         UniqueConstraint("channel_config_id", "external_id"),
         Index("ix_inbound_ledger_tenant_id_received_at", "tenant_id", text("received_at DESC")),
         Index("ix_inbound_ledger_message_id", "message_id", postgresql_where=text("message_id IS NOT NULL")),
+        Index(
+            "ix_inbound_ledger_account_events",
+            "channel_config_id",
+            text("received_at DESC"),
+            postgresql_where=text("kind IN ('account', 'template', 'channel_error')"),
+        ),
         Index("ix_inbound_ledger_failed", "tenant_id", "received_at", postgresql_where=text("state IN ('failed')")),
     )
 

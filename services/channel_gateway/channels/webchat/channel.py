@@ -8,8 +8,7 @@ from pydantic import BaseModel, Field
 
 from packages.core.domain.channels import Capabilities
 from packages.core.domain.channels import Channel as Account
-from packages.core.domain.messages import OutboundResponse
-from services.channel_gateway.channels import Forged, Item, SendResult, WebhookRequest
+from services.channel_gateway.channels import Channel, Forged, Item, Part, SendResult, WebhookRequest
 
 Announce = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 """Tells a visitor's open streams: channel config id, visitor, event `{type, data}`."""
@@ -21,33 +20,23 @@ class WebchatCredentials(BaseModel):
     allowed_origins: list[str] = Field(default_factory=list, max_length=100)
 
 
-class Webchat:
+class Webchat(Channel):
     """The web chat widget. A message reaches its visitor by being stored; `send` only wakes the open streams."""
 
     capabilities = Capabilities(
         label="Web chat",
         text_limit=100_000,
-        markdown="none",
         typing=True,
-        delivery_receipts=False,
         idempotent_send=True,
     )
-    Credentials: type[BaseModel] = WebchatCredentials
+    Credentials = WebchatCredentials
 
     def __init__(self) -> None:
         self._announce: Announce | None = None
 
-    def connect(self, announce: Announce) -> None:
+    def reach_through(self, announce: Announce) -> None:
         """Say how open streams are reached; until then visitors find their messages by polling."""
         self._announce = announce
-
-    def account_id(self, credentials: BaseModel) -> str | None:
-        """None: the URL names the channel config."""
-        return None
-
-    def challenge(self, request: WebhookRequest, account: Account) -> str | None:
-        """None: nobody calls a webhook."""
-        return None
 
     def verify(self, request: WebhookRequest, account: Account) -> None:
         """Refuse everything.
@@ -61,10 +50,8 @@ class Webchat:
         """Nothing, for no webhook passes `verify`."""
         return ()
 
-    async def send(self, message: OutboundResponse, account: Account, http: aiohttp.ClientSession) -> SendResult:
+    async def send(self, part: Part, account: Account, http: aiohttp.ClientSession) -> SendResult:
         """Wake the visitor's streams. Nobody listening is no failure: the message waits in the conversation."""
         if self._announce:
-            await self._announce(
-                message.channel_config_id, message.recipient, {"type": "message", "data": {"id": message.message_id}}
-            )
-        return SendResult(outcome="sent", external_id=message.message_id)
+            await self._announce(account.id, part.recipient, {"type": "message", "data": {"id": part.message_id}})
+        return SendResult(outcome="sent", external_id=part.message_id)

@@ -1,21 +1,18 @@
 """WhatsApp through Meta's Cloud API."""
 
-import asyncio
 from collections.abc import Sequence
 
 import aiohttp
 from pydantic import BaseModel, Field, SecretStr
 
-from packages.core.domain.channels import Capabilities
+from packages.core.domain.channels import Capabilities, Rate
 from packages.core.domain.channels import Channel as Account
-from packages.core.domain.messages import OutboundResponse
 from services.channel_gateway import meta
-from services.channel_gateway.channels import Forged, Item, SendResult, WebhookRequest
+from services.channel_gateway.channels import Channel, Forged, Item, Part, SendResult, WebhookRequest
 from services.channel_gateway.channels.whatsapp import inbound, outbound
-from services.channel_gateway.rendering import parts
 
 TIMEOUT_SECONDS = 10.0
-_PART_ATTEMPTS = 3
+_MB = 1024 * 1024
 
 
 class WhatsAppCredentials(BaseModel):
@@ -27,7 +24,7 @@ class WhatsAppCredentials(BaseModel):
     verify_token: SecretStr = SecretStr("")
 
 
-class WhatsApp:
+class WhatsApp(Channel):
     """The WhatsApp Business Platform, Cloud API."""
 
     capabilities = Capabilities(
@@ -35,13 +32,22 @@ class WhatsApp:
         text_limit=4096,
         markdown="whatsapp",
         window_hours=24,
-        media=("image", "video", "audio", "document", "sticker"),
-        quick_replies=3,
+        media={
+            "image": 5 * _MB,
+            "video": 16 * _MB,
+            "audio": 16 * _MB,
+            "document": 100 * _MB,
+            "sticker": 500 * 1024,
+        },
+        caption_limit=1024,
         typing=True,
         delivery_receipts=True,
         read_receipts=True,
+        reports_sends=True,
+        account_rate=Rate(per_second=80, burst=80),
+        person_rate=Rate(per_second=1 / 6, burst=45),
     )
-    Credentials: type[BaseModel] = WhatsAppCredentials
+    Credentials = WhatsAppCredentials
 
     def account_id(self, credentials: BaseModel) -> str | None:
         """The phone number id; the printed number may change its format."""
@@ -77,37 +83,8 @@ class WhatsApp:
         """
         return inbound.parse(request.body)
 
-    async def send(self, message: OutboundResponse, account: Account, http: aiohttp.ClientSession) -> SendResult:
-        """Send the text with its sources, in as many messages as the platform's limit asks for.
-
-        Once a first part is out, asking for a repeat of the whole would show it twice; later parts are therefore
-        retried here, and given up as `failed` with a reason that says how far it got.
-        """
-        texts = parts(message.text, message.citations, self.capabilities.text_limit)
-        first = await self._send_text(texts[0], message, account, http)
-        if first.outcome != "sent":
-            return first
-        for number, text in enumerate(texts[1:], start=1):
-            result = await self._send_again_and_again(text, message, account, http)
-            if result.outcome not in {"sent", "in_doubt"}:
-                reason = f"Only {number} of {len(texts)} parts were sent: {result.reason}"
-                return SendResult(outcome="failed", external_id=first.external_id, code=result.code, reason=reason)
-        return first
-
-    async def _send_again_and_again(
-        self, text: str, message: OutboundResponse, account: Account, http: aiohttp.ClientSession
-    ) -> SendResult:
-        result = await self._send_text(text, message, account, http)
-        for _ in range(_PART_ATTEMPTS - 1):
-            if result.outcome != "retry":
-                break
-            await asyncio.sleep(min(result.retry_after or 1.0, TIMEOUT_SECONDS))
-            result = await self._send_text(text, message, account, http)
-        return result
-
-    async def _send_text(
-        self, text: str, message: OutboundResponse, account: Account, http: aiohttp.ClientSession
-    ) -> SendResult:
+    async def send(self, part: Part, account: Account, http: aiohttp.ClientSession) -> SendResult:
+        """Send one message."""
         base = str(account.settings.get("api_base") or "https://graph.facebook.com").rstrip("/")
         version = str(account.settings.get("api_version") or "v26.0")
         credentials = account.credentials
@@ -115,6 +92,6 @@ class WhatsApp:
             http,
             f"{base}/{version}/{credentials.phone_number_id}/messages",
             credentials.access_token.get_secret_value(),
-            outbound.request_body(message.recipient, text, message),
+            outbound.request_body(part),
             TIMEOUT_SECONDS,
         )

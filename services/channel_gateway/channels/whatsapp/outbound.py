@@ -6,8 +6,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from packages.core.domain.messages import OutboundResponse
-from services.channel_gateway.channels import SendResult
+from services.channel_gateway.channels import Part, SendResult
 
 _PHONE = re.compile(r"\+?\d{5,20}")
 _USER_ID = re.compile(r"[A-Z]{2}\.[\w.]+")
@@ -29,18 +28,18 @@ _PLAIN = {
 }
 
 
-def request_body(recipient: str, text: str, message: OutboundResponse) -> dict[str, Any]:
-    """The JSON of one text message. `recipient` is a phone number, a business-scoped user id or a group id."""
+def request_body(part: Part) -> dict[str, Any]:
+    """The JSON of one text message. The recipient is a phone number, a business-scoped user id or a group id."""
     body: dict[str, Any] = {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
-        **_address(recipient),
+        **_address(part.recipient),
         "type": "text",
-        "text": {"body": text, "preview_url": False},
-        "biz_opaque_callback_data": message.message_id,
+        "text": {"body": part.text, "preview_url": False},
+        "biz_opaque_callback_data": part.correlation_id,
     }
-    if message.reply_to:
-        body["context"] = {"message_id": message.reply_to}
+    if part.reply_to:
+        body["context"] = {"message_id": part.reply_to}
     return body
 
 

@@ -17,7 +17,7 @@ from services.channel_gateway.channels import SendResult
 from services.channel_gateway.channels.whatsapp import channel
 from services.channel_gateway.channels.whatsapp.outbound import post, read_answer, request_body
 from tests.channel_gateway.conftest import whatsapp_credentials
-from tests.contracts.channel import account, outbound
+from tests.contracts.channel import MESSAGE_ID, account, part
 
 HERE = Path(__file__).parent
 CASES = json.loads((HERE / "exchanges_expected.json").read_text())
@@ -75,7 +75,7 @@ async def graph() -> AsyncIterator[Graph]:
 
 async def send(graph: Graph, text: str = "Your order has left.", **more: Any) -> SendResult:
     async with aiohttp.ClientSession() as http:
-        return await channel.send(outbound(text, **more), graph.account, http)
+        return await channel.send(part(text, **more), graph.account, http)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["file"] for case in CASES])
@@ -97,7 +97,7 @@ async def test_recorded_exchange(graph: Graph, case: dict[str, Any]) -> None:
     path, token, body = graph.requests[0]
     assert path == recorded["request"]["url"].removeprefix("https://graph.facebook.com")
     assert token == "Bearer EXAMPLE-ACCESS-TOKEN"
-    assert body.pop("biz_opaque_callback_data") == outbound().message_id
+    assert body.pop("biz_opaque_callback_data") == MESSAGE_ID
     wanted["text"].setdefault("preview_url", False)
     assert body == wanted
 
@@ -113,40 +113,8 @@ async def test_recorded_exchange(graph: Graph, case: dict[str, Any]) -> None:
     ],
 )
 def test_address(recipient: str, address: dict[str, str]) -> None:
-    body = request_body(recipient, "x", outbound())
+    body = request_body(part("x", recipient))
     assert {key: body[key] for key in ("recipient_type", "to", "recipient") if key in body} == address
-
-
-async def test_sources_follow_the_text(graph: Graph) -> None:
-    citations = ({"title": "Shipping", "location": {"page": 3}}, {"title": "Returns", "location": {}})
-    await send(graph, "In two days.", citations=citations)
-    assert graph.requests[0][2]["text"]["body"] == "In two days.\n\nSources:\n[1] Shipping, p. 3\n[2] Returns"
-
-
-async def test_long_text_goes_in_several_messages(graph: Graph) -> None:
-    text = " ".join(f"This is sentence number {number}." for number in range(300))
-    result = await send(graph, text)
-    bodies = [body["text"]["body"] for _, _, body in graph.requests]
-    assert (result.outcome, result.external_id) == ("sent", "wamid.out1")
-    assert " ".join(bodies) == text
-    assert all(len(body) <= 4096 for body in bodies)
-
-
-async def test_later_part_is_retried_by_itself(graph: Graph) -> None:
-    rate_limited = json.dumps({"error": {"code": 130429, "message": "slow down"}})
-    graph.answers = [(200, '{"messages": [{"id": "wamid.a"}]}'), (400, rate_limited)]
-    result = await send(graph, "word " * 1000)
-    assert (result.outcome, result.external_id) == ("sent", "wamid.a")
-    assert len(graph.requests) == 3
-    assert graph.requests[1][2]["text"] == graph.requests[2][2]["text"]
-
-
-async def test_part_that_cannot_be_sent_fails_with_how_far_it_got(graph: Graph) -> None:
-    refused = json.dumps({"error": {"code": 131047, "message": "Re-engagement message"}})
-    graph.answers = [(200, '{"messages": [{"id": "wamid.a"}]}'), (400, refused)]
-    result = await send(graph, "word " * 1000)
-    assert (result.outcome, result.code) == ("failed", "131047")
-    assert "Only 1 of 2 parts" in (result.reason or "")
 
 
 @pytest.mark.parametrize(
