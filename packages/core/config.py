@@ -101,6 +101,7 @@ class TurnSettings(BaseModel):
 
     debounce_seconds: float = Field(1.2, ge=0, description="quiet time after a message before it is answered")
     max_wait_seconds: float = Field(10.0, ge=0, description="longest time that a burst of messages delays the answer")
+    file_wait_seconds: float = Field(8.0, ge=0, description="longest wait for a customer's file to be fetched and read")
     lease_seconds: float = Field(15.0, ge=3, description="after this a turn whose process died is taken over")
     concurrency: int = Field(256, ge=1, description="turns that one orchestrator process runs at once")
     max_voids: int = Field(3, ge=0, description="replies that newer messages may overtake before one is sent anyway")

@@ -20,7 +20,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 INBOUND = "parley:inbound"
 OUTBOUND = "parley:outbound"
+SIGNALS = "parley:signals"
 DEAD = ":dead"
+MEDIA_DUE = "parley:media-due"
+"""Pub/Sub: there are files to fetch from a platform."""
 
 log = structlog.get_logger(__name__)
 Payload = TypeVar("Payload")

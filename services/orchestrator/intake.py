@@ -173,7 +173,8 @@ class Intake:
     async def _announce(self, stored: "intake_sql.Stored") -> None:
         """Tell whoever watches; a live view that misses it reads it later."""
         live = [(streams.live_channel(tenant_id), event) for tenant_id, event in stored.live]
-        await streams.announce_all(self._redis, live)
+        due: list[streams.Announcement] = [(streams.MEDIA_DUE, {})] if stored.files else []
+        await streams.announce_all(self._redis, [*live, *due])
 
 
 def _is_transient(error: asyncpg.PostgresError) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +10,11 @@ import msgspec
 from packages.core.config import TurnSettings
 from packages.core.db.base import new_id, now
 from packages.core.db.direct import Statement, Transaction
-from packages.core.db.repositories.deliveries import PlatformStatus, apply_statuses
+from packages.core.db.repositories.deliveries import PlatformStatus, apply_statuses, release_held
+from packages.core.domain.conversations import Owner
 from packages.core.domain.messages import MESSAGE_KINDS, InboundEvent, InboundMessage
+from services.orchestrator import intake_effects
+from services.orchestrator.intake_people import Person, find_customers
 
 ANSWERABLE = MESSAGE_KINDS - {"sticker", "share"}
 
@@ -41,12 +43,13 @@ class Item:
 
 @dataclass(slots=True)
 class Stored:
-    """What a batch led to: `live` events to announce, and whether turns fell due."""
+    """What a batch led to: `live` events to announce, whether turns fell due, and whether files are to be fetched."""
 
     taken: list[Item]
     kinds: dict[str, str]
     live: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     due: bool = False
+    files: bool = False
 
 
 async def store(on: Transaction, events: Sequence[InboundEvent], settings: TurnSettings) -> Stored:
@@ -141,41 +144,38 @@ async def keep_failed(on: Transaction, event: InboundEvent, reason: str) -> bool
 class _Talk:
     """The messages of one conversation in a batch."""
 
-    tenant_id: str
-    channel_config_id: str
+    person: Person
     recipient: str
-    sender_ids: tuple[str, ...]
-    name: str | None
     items: list[Item]
-    customer_id: UUID | None = None
-    last_at: datetime = field(default_factory=now)
+    conversation_id: UUID | None = None
+    owner: str = ""
 
 
 async def _converse(on: Transaction, items: list[Item], settings: TurnSettings, stored: Stored) -> None:
     talks = _talks(items)
-    await _customers(on, talks)
-    conversations = await _conversations(on, talks)
-    rows: list[dict[str, Any]] = []
-    due: dict[UUID, dict[str, Any]] = {}
-    for talk, conversation in zip(talks, conversations, strict=True):
-        for item in talk.items:
-            item.conversation_id = conversation.id
-            row = _message_row(item, conversation.id)
-            rows.append(row)
-            stored.live.append((talk.tenant_id, _live(row)))
-            if conversation.owner != "human" and _needs_answer(item.event):
-                due[conversation.id] = {
-                    "id": new_id(),
-                    "tenant_id": talk.tenant_id,
-                    "conversation_id": conversation.id,
-                    "traceparent": item.event.traceparent,
-                }
-    await _LOG.fetch(on, rows=_json(rows))
-    if due:
-        stored.due = True
-        await _DUE.fetch(
-            on, rows=_json(list(due.values())), debounce=settings.debounce_seconds, max_wait=settings.max_wait_seconds
-        )
+    await find_customers(on, [talk.person for talk in talks])
+    await _conversations(on, talks)
+    rows = [(talk, item, _message_row(item, talk)) for talk in talks for item in talk.items]
+    files = intake_effects.files([(item.event, row) for _, item, row in rows])
+    overtaken = await _LOG.fetch(on, rows=_json([row for _, _, row in rows]))
+    if files:
+        stored.files = True
+        await intake_effects.keep_files(on, files)
+    happened = [
+        intake_effects.Event(message, row["id"], talk.conversation_id, item.event.channel_config_id)
+        for talk, item, row in rows
+        if (message := _message(item)).target or message.moved_to or message.echo
+    ]
+    if happened or overtaken:
+        await intake_effects.apply(on, happened, overtaken)
+    if heard := sorted({talk.conversation_id for talk in talks if _is_heard(talk) and talk.conversation_id}):
+        await release_held(on, heard)
+    if noted := [item for _, item, row in rows if row["status"] != "received"]:
+        await _HANDLED.fetch(on, ids=[item.ledger_id for item in noted])
+        for item in noted:
+            item.state = "answered"
+    stored.live += [(talk.person.tenant_id, _live(row)) for talk, _, row in rows]
+    await _make_due(on, talks, {row["message_id"] for row in files if row["reading"] == "wanted"}, settings, stored)
 
 
 def _talks(items: list[Item]) -> list[_Talk]:
@@ -183,171 +183,113 @@ def _talks(items: list[Item]) -> list[_Talk]:
     for item in items:
         message = _message(item)
         recipient = message.conversation_id or message.sender.external_id
-        talk = talks.setdefault(
-            (item.event.channel_config_id, recipient),
-            _Talk(
-                item.event.tenant_id,
-                item.event.channel_config_id,
-                recipient,
-                (message.sender.external_id, *message.sender.alternative_ids),
-                message.sender.name,
-                [],
-            ),
-        )
+        ids = (message.sender.external_id, *message.sender.alternative_ids)
+        person = Person(item.event.tenant_id, item.event.channel_config_id, ids, message.sender.name)
+        talk = talks.setdefault((item.event.channel_config_id, recipient), _Talk(person, recipient, []))
         talk.items.append(item)
     return [talks[key] for key in sorted(talks)]  # one order of row locks everywhere: no deadlocks
-
-
-_KNOWN = Statement("""
-SELECT i.channel_config_id, i.external_id, i.customer_id
-FROM unnest(CAST(:accounts AS uuid[]), CAST(:ids AS text[])) AS r(channel_config_id, external_id)
-JOIN customer_identity i ON i.channel_config_id = r.channel_config_id AND i.external_id = r.external_id
-""")
-
-_NEW_CUSTOMERS = Statement("""
-WITH r AS (
-    SELECT r.*, c.brand_id FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS r(id uuid, tenant_id uuid, channel_config_id uuid, name text)
-    JOIN channel_config c ON c.id = r.channel_config_id AND c.tenant_id = r.tenant_id
-)
-INSERT INTO customer (id, tenant_id, brand_id, name, attributes, created_at)
-SELECT id, tenant_id, brand_id, name, '{}', now() FROM r
-""")
-
-_NEW_IDENTITIES = Statement("""
-INSERT INTO customer_identity (id, tenant_id, channel_config_id, external_id, customer_id, created_at)
-SELECT gen_random_uuid(), r.tenant_id, r.channel_config_id, r.external_id, r.customer_id, now()
-FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-    AS r(tenant_id uuid, channel_config_id uuid, external_id text, customer_id uuid)
-ORDER BY r.channel_config_id, r.external_id
-ON CONFLICT (channel_config_id, external_id) DO UPDATE SET external_id = excluded.external_id
-RETURNING channel_config_id, external_id, customer_id
-""")
-
-_DROP_ORPHANS = Statement("DELETE FROM customer WHERE id = ANY(:ids)")
-
-
-async def _customers(on: Transaction, talks: list[_Talk]) -> None:
-    """Find or make the customer of each conversation, by any of the ids that the platform gave."""
-    pairs = [(talk.channel_config_id, own_id) for talk in talks for own_id in talk.sender_ids]
-    known: dict[tuple[str, str], UUID] = {}
-    for row in await _KNOWN.fetch(
-        on, accounts=[UUID(account) for account, _ in pairs], ids=[own_id for _, own_id in pairs]
-    ):
-        known[str(row.channel_config_id), row.external_id] = row.customer_id
-    new: dict[UUID, _Talk] = {}
-    for talk in talks:
-        found = [known[pair] for own_id in talk.sender_ids if (pair := (talk.channel_config_id, own_id)) in known]
-        talk.customer_id = found[0] if found else new_id()
-        if not found:
-            new[talk.customer_id] = talk
-            for own_id in talk.sender_ids:
-                known[talk.channel_config_id, own_id] = talk.customer_id
-    if new:
-        await _make_customers(on, new)
-    await _make_identities(on, talks, known, set(new), set(pairs))
-
-
-async def _make_customers(on: Transaction, new: dict[UUID, _Talk]) -> None:
-    rows = [
-        {"id": own, "tenant_id": talk.tenant_id, "channel_config_id": talk.channel_config_id, "name": talk.name}
-        for own, talk in new.items()
-    ]
-    await _NEW_CUSTOMERS.fetch(on, rows=_json(rows))
-
-
-async def _make_identities(
-    on: Transaction,
-    talks: list[_Talk],
-    known: dict[tuple[str, str], UUID],
-    new: set[UUID],
-    pairs: set[tuple[str, str]],
-) -> None:
-    """Identities that are not there yet. If another process was faster, its customer is taken and ours dropped."""
-    rows = [
-        {
-            "tenant_id": talk.tenant_id,
-            "channel_config_id": talk.channel_config_id,
-            "external_id": own_id,
-            "customer_id": talk.customer_id,
-        }
-        for talk in talks
-        for own_id in dict.fromkeys(talk.sender_ids)
-        if talk.customer_id in new or (talk.channel_config_id, own_id) not in known
-    ]
-    if not rows:
-        return
-    unique = {(row["channel_config_id"], row["external_id"]): row for row in rows}
-    owners: dict[tuple[str, str], UUID] = {}
-    for row in await _NEW_IDENTITIES.fetch(on, rows=_json(list(unique.values()))):
-        owners[str(row.channel_config_id), row.external_id] = row.customer_id
-    orphans: list[UUID] = []
-    for talk in talks:
-        owner = owners.get((talk.channel_config_id, talk.sender_ids[0]))
-        if owner and owner != talk.customer_id:
-            if talk.customer_id in new:
-                orphans.append(talk.customer_id)
-            talk.customer_id = owner
-    if orphans:
-        await _DROP_ORPHANS.fetch(on, ids=orphans)
 
 
 _CONVERSATIONS = Statement("""
 INSERT INTO conversation (id, tenant_id, brand_id, channel_config_id, customer_id, recipient, status, owner, epoch,
                           last_message_at, last_customer_message_at, created_at)
-SELECT r.id, r.tenant_id, c.brand_id, r.channel_config_id, r.customer_id, r.recipient, 'open', 'bot', 1, now(), now(),
-       now()
+SELECT r.id, r.tenant_id, c.brand_id, r.channel_config_id, r.customer_id, r.recipient, 'open', 'bot', r.epoch, now(),
+       CASE WHEN r.heard THEN now() END, now()
 FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-    AS r(id uuid, tenant_id uuid, channel_config_id uuid, customer_id uuid, recipient text)
+    AS r(id uuid, tenant_id uuid, channel_config_id uuid, customer_id uuid, recipient text, heard bool, epoch int)
 JOIN channel_config c ON c.id = r.channel_config_id AND c.tenant_id = r.tenant_id
 ORDER BY r.channel_config_id, r.recipient
 ON CONFLICT (channel_config_id, recipient) WHERE status = 'open'
-    DO UPDATE SET epoch = conversation.epoch + 1, last_message_at = now(), last_customer_message_at = now()
+    DO UPDATE SET epoch = conversation.epoch + excluded.epoch, last_message_at = now(),
+        last_customer_message_at = COALESCE(excluded.last_customer_message_at, conversation.last_customer_message_at)
 RETURNING id, owner, channel_config_id, recipient
 """)
 
 
-async def _conversations(on: Transaction, talks: list[_Talk]) -> list[Any]:
-    """Each talk's open conversation, made if there is none, in the order of `talks`; its epoch grows."""
+async def _conversations(on: Transaction, talks: list[_Talk]) -> None:
+    """Each talk's open conversation, made if there is none; its epoch grows where the customer said something new."""
     rows = [
         {
             "id": new_id(),
-            "tenant_id": talk.tenant_id,
-            "channel_config_id": talk.channel_config_id,
-            "customer_id": talk.customer_id,
+            "tenant_id": talk.person.tenant_id,
+            "channel_config_id": talk.person.channel_config_id,
+            "customer_id": talk.person.customer_id,
             "recipient": talk.recipient,
+            "heard": _is_heard(talk),
+            "epoch": int(any(_changes_the_answer(_message(item)) for item in talk.items)),
         }
         for talk in talks
     ]
     found = {
         (str(row.channel_config_id), row.recipient): row for row in await _CONVERSATIONS.fetch(on, rows=_json(rows))
     }
-    return [found[talk.channel_config_id, talk.recipient] for talk in talks]
+    for talk in talks:
+        row = found[talk.person.channel_config_id, talk.recipient]
+        talk.conversation_id, talk.owner = row.id, row.owner
+        for item in talk.items:
+            item.conversation_id = row.id
 
 
+# Edits and deletions may overtake the message that they are about: what waited for one of these comes back.
 _LOG = Statement("""
-INSERT INTO message_log (id, tenant_id, conversation_id, direction, author, kind, text, content, external_id, status,
-                         citations, context, sent_at, created_at)
-SELECT r.id, r.tenant_id, r.conversation_id, 'inbound', 'customer', r.kind, r.text, r.content, r.external_id,
-       'received', '[]', '[]', r.sent_at, now()
-FROM ROWS FROM (
-    jsonb_to_recordset(CAST(:rows AS jsonb)) AS (id uuid, tenant_id uuid, conversation_id uuid, kind text, text text,
-        content jsonb, external_id text, sent_at timestamptz)
-) WITH ORDINALITY AS r(id, tenant_id, conversation_id, kind, text, content, external_id, sent_at, place)
-ORDER BY r.place
+WITH logged AS (
+    INSERT INTO message_log (id, tenant_id, conversation_id, direction, author, kind, text, content, external_id,
+                             status, citations, context, sent_at, created_at)
+    SELECT r.id, r.tenant_id, r.conversation_id, r.direction, r.author, r.kind, r.text, r.content, r.external_id,
+           r.status, '[]', '[]', r.sent_at, now()
+    FROM ROWS FROM (
+        jsonb_to_recordset(CAST(:rows AS jsonb)) AS (id uuid, tenant_id uuid, conversation_id uuid, direction text,
+            author text, kind text, text text, content jsonb, external_id text, status text, sent_at timestamptz)
+    ) WITH ORDINALITY AS r(id, tenant_id, conversation_id, direction, author, kind, text, content, external_id, status,
+                           sent_at, place)
+    ORDER BY r.place
+    RETURNING id, external_id, conversation_id
+)
+SELECT e.id, e.kind, e.text, e.content->>'sender_id' AS sender_id, e.content->>'target' AS target,
+       l.id AS target_id
+FROM logged l JOIN message_log e ON e.content->>'target' = l.external_id AND e.kind IN ('edit', 'delete', 'reaction')
+JOIN conversation a ON a.id = e.conversation_id JOIN conversation b ON b.id = l.conversation_id
+WHERE a.channel_config_id = b.channel_config_id
+ORDER BY e.seq
 """)
 
 _DUE = Statement("""
 INSERT INTO pending_turn (id, tenant_id, conversation_id, due_at, first_at, attempts, voided, traceparent, created_at)
-SELECT r.id, r.tenant_id, r.conversation_id, now() + make_interval(secs => :debounce), now(), 0, 0, r.traceparent, now()
+SELECT r.id, r.tenant_id, r.conversation_id, now() + make_interval(secs => r.wait), now(), 0, 0, r.traceparent, now()
 FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-    AS r(id uuid, tenant_id uuid, conversation_id uuid, traceparent text)
+    AS r(id uuid, tenant_id uuid, conversation_id uuid, traceparent text, wait float8)
 ORDER BY r.conversation_id
 ON CONFLICT (conversation_id) DO UPDATE SET
     attempts = 0,
-    due_at = LEAST(excluded.due_at,
+    due_at = LEAST(GREATEST(excluded.due_at, CASE WHEN pending_turn.attempts = 0 THEN pending_turn.due_at END),
                    GREATEST(now(), pending_turn.first_at + make_interval(secs => :max_wait)))
 """)
+
+
+async def _make_due(
+    on: Transaction, talks: list[_Talk], unread: set[UUID], settings: TurnSettings, stored: Stored
+) -> None:
+    """A turn for each conversation that waits for the bot; later where a file has to be read first."""
+    due: dict[UUID, dict[str, Any]] = {}
+    for talk in talks:
+        for item in talk.items:
+            if talk.owner == Owner.HUMAN or not _needs_answer(_message(item)) or not talk.conversation_id:
+                continue
+            row = due.setdefault(
+                talk.conversation_id,
+                {
+                    "id": new_id(),
+                    "tenant_id": talk.person.tenant_id,
+                    "conversation_id": talk.conversation_id,
+                    "wait": settings.debounce_seconds,
+                },
+            )
+            row["traceparent"] = item.event.traceparent
+            if item.message_id in unread:
+                row["wait"] = max(settings.debounce_seconds, settings.file_wait_seconds)
+    if due:
+        stored.due = True
+        await _DUE.fetch(on, rows=_json(list(due.values())), max_wait=settings.max_wait_seconds)
 
 
 def _message(item: Item) -> InboundMessage:
@@ -355,37 +297,64 @@ def _message(item: Item) -> InboundMessage:
     return item.event.message
 
 
-def _message_row(item: Item, conversation_id: UUID) -> dict[str, Any]:
+def _message_row(item: Item, talk: _Talk) -> dict[str, Any]:
     message = _message(item)
     content: dict[str, Any] = dict(message.extra)
     if message.attachments:
         content["attachments"] = message.attachments
-    for name in ("payload", "reply_to", "target"):
+    for name in ("payload", "reply_to", "target", "moved_to"):
         if (value := getattr(message, name)) is not None:
             content[name] = value
+    for name in ("historic", "standby", "echo"):
+        if getattr(message, name):
+            content[name] = True
+    if message.target:
+        content["sender_id"] = message.sender.external_id
+    if _is_group(message):
+        content["sender"] = {"id": message.sender.external_id, "name": message.sender.name}
     return {
         "id": item.message_id,
         "tenant_id": item.event.tenant_id,
-        "conversation_id": conversation_id,
+        "conversation_id": talk.conversation_id,
+        "direction": "outbound" if message.echo else "inbound",
+        "author": "agent" if message.echo else "customer",
         "kind": message.kind[:32],
         "text": message.text,
         "content": content,
         "external_id": message.external_id,
+        "status": "sent" if message.echo else "received" if _needs_answer(message) else "noted",
         "sent_at": message.sent_at or item.event.received_at or now(),
     }
 
 
-def _needs_answer(event: InboundEvent) -> bool:
+def _is_group(message: InboundMessage) -> bool:
+    return message.conversation_id not in {None, message.sender.external_id}
+
+
+def _is_present(message: InboundMessage) -> bool:
+    """Whether the customer says it now, to the brand, through this app."""
+    return not (message.echo or message.historic or message.standby)
+
+
+def _needs_answer(message: InboundMessage) -> bool:
     """Reactions, edits and the like need none; in groups the bot does not speak unasked."""
-    message = event.message
-    assert message
-    in_group = message.conversation_id not in {None, message.sender.external_id}
-    return message.kind in ANSWERABLE and not in_group
+    return message.kind in ANSWERABLE and _is_present(message) and (message.addressed or not _is_group(message))
+
+
+def _changes_the_answer(message: InboundMessage) -> bool:
+    """Whether a reply that is under way would be out of date."""
+    return _needs_answer(message) or (message.kind in {"edit", "delete"} and _is_present(message))
+
+
+def _is_heard(talk: _Talk) -> bool:
+    """Whether the customer wrote, which is what opens the platforms' windows for replies."""
+    return any(_message(item).kind in MESSAGE_KINDS and _is_present(_message(item)) for item in talk.items)
 
 
 def _live(row: dict[str, Any]) -> dict[str, Any]:
-    data = {name: row[name] for name in ("id", "conversation_id", "kind", "text", "sent_at")}
-    return {"type": "message.received", "data": data | {"direction": "inbound", "author": "customer"}}
+    data = {name: row[name] for name in ("id", "conversation_id", "kind", "text", "sent_at", "direction", "author")}
+    kind = "message.received" if row["direction"] == "inbound" else "message.sent"
+    return {"type": kind, "data": data}
 
 
 _IGNORE = Statement("""
@@ -435,15 +404,16 @@ def _platform_status(event: InboundEvent) -> PlatformStatus:
         external_id=status.external_id,
         status=status.status,
         message_id=_own_id(status.correlation_id),
+        covers_earlier=status.covers_earlier,
         at=status.at,
         error=error,
     )
 
 
 def _own_id(value: str | None) -> str | None:
-    """The correlation id if it is one of our message ids; other programs on the same account set their own."""
+    """The message id in a correlation id (`<id>` or `<id>:<part>`); other programs on the account set their own."""
     try:
-        return str(UUID(value)) if value else None
+        return str(UUID(value.partition(":")[0])) if value else None
     except ValueError:
         return None
 

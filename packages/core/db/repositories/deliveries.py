@@ -247,6 +247,16 @@ async def settle(on: Transaction, token: UUID, settlements: Sequence[Settlement]
     return {str(row.id) for row in rows}
 
 
+_RELEASE_HELD = Statement("""
+UPDATE delivery SET state = 'retry', next_attempt_at = now() WHERE conversation_id = ANY(:ids) AND state = 'held'
+""")
+
+
+async def release_held(on: Transaction, conversation_ids: Sequence[UUID]) -> None:
+    """The customers wrote again: what waited for that may go now. The sweep publishes it, in its order."""
+    await _RELEASE_HELD.fetch(on, ids=list(conversation_ids))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformStatus:
     """A status as the platform reported it, for the message it names by our id or by its own."""
@@ -255,6 +265,7 @@ class PlatformStatus:
     external_id: str
     status: DeliveryStatus
     message_id: str | None = None
+    covers_earlier: bool = False
     at: datetime | None = None
     error: dict[str, Any] | None = None
 

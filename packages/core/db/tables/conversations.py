@@ -61,6 +61,11 @@ class MessageLog(TenantRow, table=True):
             postgresql_where=text("direction = 'inbound' AND answered_by IS NULL"),
         ),
         Index("ix_message_log_answered_by", "answered_by", postgresql_where=text("answered_by IS NOT NULL")),
+        Index(
+            "ix_message_log_target",
+            text("(content->>'target')"),
+            postgresql_where=text("kind IN ('edit', 'delete', 'reaction')"),
+        ),
         Index("ix_message_log_external_id", "external_id", postgresql_where=text("external_id IS NOT NULL")),
     )
 
