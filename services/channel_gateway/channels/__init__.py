@@ -166,6 +166,10 @@ class Channel(ABC):
     webhook_methods: ClassVar[tuple[str, ...]] = ("POST",)
     """Methods by which the platform delivers events."""
 
+    def capabilities_for(self, account: Account) -> Capabilities:
+        """What this account can carry, where accounts of one channel differ (an SMS and a WhatsApp number)."""
+        return self.capabilities
+
     def account_id(self, credentials: BaseModel) -> str | None:
         """The platform's own id of the account, by which webhook items are routed; None where the URL alone does it."""
         return None
