@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from packages.core.config import EmbeddingSettings
 from packages.core.errors import Unavailable
+from packages.rag import openai_api
 from packages.rag.embeddings import Vectors, normalised
 
 BATCH = 128
@@ -31,7 +32,7 @@ _BYTES_PER_TOKEN = 3.5
 _PASSING = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
 _REFUSING = (openai.BadRequestError, openai.UnprocessableEntityError)
 CONNECTIONS = 64
-KEPT_SECONDS = 60.0
+PATH = "/embeddings"
 
 
 class _Row(msgspec.Struct):
@@ -71,17 +72,9 @@ class OpenAIEmbedder:
         self._asked_dimensions = dimensions
         self._encoding = "base64"
         self._sync = openai.OpenAI(api_key=api_key, base_url=base_url, timeout=TIMEOUT_SECONDS, max_retries=0)
-        limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=KEPT_SECONDS)
-        self._async = openai.AsyncOpenAI(
-            api_key=api_key,
-            base_url=base_url,
-            timeout=TIMEOUT_SECONDS,
-            max_retries=0,
-            http_client=openai.DefaultAioHttpClient(timeout=TIMEOUT_SECONDS, limits=limits),
+        self._async = openai_api.connect(
+            base_url=base_url, api_key=api_key, timeout=httpx.Timeout(TIMEOUT_SECONDS), connections=CONNECTIONS
         )
-        # The SDK imports its resources at their first use, which would be on the first customer's time.
-        self._create_sync = self._sync.embeddings.with_raw_response.create
-        self._create = self._async.embeddings.with_raw_response.create
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """A guess from the length in UTF-8: these models' tokenizers are not part of the API."""
@@ -118,19 +111,19 @@ class OpenAIEmbedder:
 
     def _asked_sync(self, batch: Sequence[str]) -> bytes:
         try:
-            return self._create_sync(**self._request(batch)).content
+            return openai_api.post_sync(self._sync, PATH, self._request(batch))
         except _REFUSING as error:
             if not self._gives_way(error):
                 raise
-            return self._create_sync(**self._request(batch)).content
+            return openai_api.post_sync(self._sync, PATH, self._request(batch))
 
     async def _asked(self, batch: Sequence[str]) -> bytes:
         try:
-            return (await self._create(**self._request(batch))).content
+            return await openai_api.post(self._async, PATH, self._request(batch))
         except _REFUSING as error:
             if not self._gives_way(error):
                 raise
-            return (await self._create(**self._request(batch))).content
+            return await openai_api.post(self._async, PATH, self._request(batch))
 
     def _gives_way(self, error: openai.APIStatusError) -> bool:
         """An API that refuses the encoding is asked for numbers, once and for good."""

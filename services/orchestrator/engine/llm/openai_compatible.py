@@ -8,28 +8,26 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 import openai
-import stamina
-from openai import AsyncAPIResponse, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
-from openai.types.chat import ChatCompletionChunk
 
 from packages.core.config import LLMEndpoint, LLMSettings
+from packages.rag import openai_api
 from services.orchestrator.engine.llm import Completion, ModelFailed, Prompt
 
-OpenResponse: TypeAlias = AsyncAPIResponse[AsyncStream[ChatCompletionChunk]]
-
+PATH = "/chat/completions"
 TEMPERATURE = 0.2
 QUICK_SECONDS = 2.0
 """An endpoint that refuses within this time (429, 503) is asked once more."""
 LONGEST_PAUSE = 1.5
 CONNECTIONS = 256
+GATHERING = 0.25
+"""Share of the patience with a silent endpoint for which pieces are gathered before anybody looks at them."""
 
 _STATUS_REASONS = {401: "unauthorized", 403: "unauthorized", 408: "timeout", 429: "rate_limited", 503: "overloaded"}
 
@@ -60,14 +58,36 @@ _decode = msgspec.json.Decoder(_Event).decode
 
 @dataclass(slots=True)
 class _Reading:
-    """What was read of one answer so far."""
+    """What was read of one answer so far: server-sent events, or one JSON body where the endpoint does not stream."""
 
+    has_events: bool = True
     started: float = field(default_factory=time.perf_counter)
     first_token: float | None = None
     usage: _Usage | None = None
     finished: bool = False
+    ended: bool = False
+    rest: bytes = b""
 
-    def take(self, event: _Event) -> str:
+    def take(self, chunk: bytes, *, is_last: bool) -> list[str]:
+        """The pieces of text in the next bytes, which may end anywhere.
+
+        Raises:
+            ModelFailed: the endpoint reports an error, or sends what is no event.
+        """
+        *lines, self.rest = (self.rest + chunk).split(b"\n") if self.has_events else [self.rest + chunk]
+        if is_last:
+            self.ended = True
+            lines.append(self.rest if self.has_events else b"data:" + self.rest)
+        pieces = []
+        for line in lines:
+            data = line[5:].strip() if line.startswith(b"data:") else b""
+            if data == b"[DONE]":
+                self.ended = True
+            elif data and (piece := self._piece(_parsed(data))):
+                pieces.append(piece)
+        return pieces
+
+    def _piece(self, event: _Event) -> str:
         if event.error is not None:
             raise ModelFailed("server_error", repr(event.error))
         self.usage = event.usage or self.usage
@@ -98,22 +118,18 @@ class OpenAICompatible:
             "max_tokens": settings.max_tokens,
             "stream_options": {"include_usage": True},
         }
-        timeout = httpx.Timeout(settings.total_timeout, connect=settings.connect_timeout)
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=64, keepalive_expiry=60)
-        self._client = AsyncOpenAI(
+        self._client = openai_api.connect(
             base_url=endpoint.base_url,
             api_key=endpoint.api_key.get_secret_value(),
-            max_retries=0,
-            timeout=timeout,
-            http_client=DefaultAioHttpClient(timeout=timeout, limits=limits),
+            timeout=httpx.Timeout(None, connect=settings.connect_timeout),  # silence is watched for here
+            connections=CONNECTIONS,
         )
-        # The SDK imports its resources at their first use, which would be half a second of the first customer's time.
-        self._create = self._client.chat.completions.with_streaming_response.create
 
     async def complete(self, prompt: Prompt, *, seconds: float | None = None) -> Completion:
         """The whole answer; see `Model`."""
         reading = _Reading()
-        text = "".join(await self._gathered(prompt, reading, seconds)).strip()
+        gather = GATHERING * min(self._settings.first_token_timeout, 2.0)
+        text = "".join([piece async for piece in self._pieces(prompt, reading, seconds, gather)]).strip()
         if not text:
             raise ModelFailed("empty")
         ended = time.perf_counter()
@@ -135,74 +151,48 @@ class OpenAICompatible:
         """Close the connections."""
         await self._client.close()
 
-    async def _gathered(self, prompt: Prompt, reading: _Reading, seconds: float | None) -> list[str]:
-        """All pieces of text. One timer watches over them, moved at most once a second: a timer of its own for each of
-        hundreds of pieces would cost more than reading it."""
-        loop, patience = asyncio.get_running_loop(), self._settings.first_token_timeout
-        deadline = self._deadline(seconds)
-        moved, gathered = loop.time(), []
-        try:
-            async with asyncio.timeout_at(min(deadline, moved + patience)) as guard:
-                async with aclosing(self._read(prompt, reading)) as pieces:
-                    async for piece in pieces:
-                        gathered.append(piece)
-                        if (now := loop.time()) - moved >= min(1.0, patience / 4):
-                            moved = now
-                            guard.reschedule(min(deadline, now + patience))
-        except TimeoutError as error:
-            raise _silence(reading) from error
-        _refuse_unfinished(reading)
-        return gathered
+    async def _pieces(
+        self, prompt: Prompt, reading: _Reading, seconds: float | None, gather: float = 0.0
+    ) -> AsyncGenerator[str]:
+        """Text pieces as they come, or from the first on in handfuls gathered for so many seconds.
 
-    async def _pieces(self, prompt: Prompt, reading: _Reading, seconds: float | None) -> AsyncIterator[str]:
-        """Text pieces as they come, each awaited no longer than the time for a first token or the time that is left."""
-        loop = asyncio.get_running_loop()
+        None is awaited longer than the time for a first token, or the time that is left.
+        """
+        clock, patience = asyncio.get_running_loop().time, self._settings.first_token_timeout
         deadline = self._deadline(seconds)
-        pieces = self._read(prompt, reading)
+        limit = min(deadline, clock() + patience)
+        async with _heard_until(limit, reading):
+            body = await self._opened(prompt)
+        reading.has_events = "json" not in body.content_type
         try:
-            while True:
-                limit = min(deadline, loop.time() + self._settings.first_token_timeout)
-                try:
-                    async with asyncio.timeout_at(limit):
-                        piece = await anext(pieces)
-                except StopAsyncIteration:
-                    break
-                except TimeoutError as error:
-                    raise _silence(reading) from error
-                yield piece
+            while not reading.ended:
+                async with _heard_until(limit, reading):
+                    chunk = await body.read(gather if reading.first_token else 0.0)
+                for piece in reading.take(chunk, is_last=body.is_read):
+                    limit = min(deadline, clock() + patience)
+                    yield piece
         finally:
-            await pieces.aclose()
-        _refuse_unfinished(reading)
+            await body.aclose()
+        if not reading.finished:
+            raise ModelFailed("truncated", "the stream ended before the answer did")
 
     def _deadline(self, seconds: float | None) -> float:
         """The loop's time by which the answer must be whole."""
         total = self._settings.total_timeout
         return asyncio.get_running_loop().time() + min(seconds or total, total)
 
-    async def _read(self, prompt: Prompt, reading: _Reading) -> AsyncGenerator[str]:
-        response = await self._opened(prompt)
+    async def _opened(self, prompt: Prompt) -> openai_api.Body:
+        """The answer once its headers are there. A quick refusal (429, 503) is tried once more, after a pause."""
         try:
-            if "event-stream" not in response.headers.get("content-type", "event-stream"):
-                yield reading.take(_parsed(await response.read()))
-                return
-            async for data in _events(response.iter_bytes()):
-                if data == b"[DONE]":
-                    return
-                if piece := reading.take(_parsed(data)):
-                    yield piece
-        except httpx.HTTPError as error:
-            raise ModelFailed("truncated", repr(error)) from error
-        finally:
-            await response.close()
+            return await self._requested(prompt)
+        except ModelFailed as refusal:
+            if refusal.retry_after is None or refusal.retry_after > LONGEST_PAUSE:
+                raise
+            pause = refusal.retry_after + random.uniform(0.05, 0.25)  # noqa: S311 - jitter is no secret
+        await asyncio.sleep(pause)
+        return await self._requested(prompt)
 
-    async def _opened(self, prompt: Prompt) -> OpenResponse:
-        """The response once its headers are there. A quick refusal (429, 503) is tried once more, after a pause."""
-        async for attempt in stamina.retry_context(on=_pause, attempts=2, timeout=None):
-            with attempt:
-                return await self._requested(prompt)
-        raise AssertionError("the last attempt returns or raises")
-
-    async def _requested(self, prompt: Prompt) -> OpenResponse:
+    async def _requested(self, prompt: Prompt) -> openai_api.Body:
         started = time.perf_counter()
         try:
             return await self._send(prompt)
@@ -215,11 +205,10 @@ class OpenAICompatible:
         except openai.APIConnectionError as error:  # time-outs too: while connecting there is no other
             raise ModelFailed("unreachable", repr(error.__cause__ or error)) from error
 
-    async def _send(self, prompt: Prompt) -> OpenResponse:
-        # As `extra_body` the messages escape the SDK's walk over every typed parameter, a third of a call's CPU time.
-        body = self._options | {"messages": [{"role": item.role, "content": item.content} for item in prompt]}
-        opening = self._create(model=self._model, messages=[], stream=True, extra_body=body)
-        return await opening.__aenter__()
+    async def _send(self, prompt: Prompt) -> openai_api.Body:
+        messages = [{"role": item.role, "content": item.content} for item in prompt]
+        body = {"model": self._model, "messages": messages, "stream": True} | self._options
+        return await openai_api.stream(self._client, PATH, body)
 
     def _gives_way(self, complaint: str) -> bool:
         """Endpoints differ in which options they know: change the one they complain of, once and for good."""
@@ -232,26 +221,17 @@ class OpenAICompatible:
         return False
 
 
-def _silence(reading: _Reading) -> ModelFailed:
-    stage = "silent before the first token" if reading.first_token is None else "silent in mid-answer"
-    return ModelFailed("timeout", stage)
-
-
-def _refuse_unfinished(reading: _Reading) -> None:
-    if not reading.finished:
-        raise ModelFailed("truncated", "the stream ended before the answer did")
-
-
-async def _events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The `data` fields of server-sent events. Chunks may end anywhere."""
-    rest = b""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:"):
-                yield line[5:].strip()
-    if rest.startswith(b"data:"):
-        yield rest[5:].strip()
+@asynccontextmanager
+async def _heard_until(limit: float, reading: _Reading) -> AsyncIterator[None]:
+    """Within this block the endpoint is heard of before the loop's time `limit`, or has failed."""
+    try:
+        async with asyncio.timeout_at(limit):
+            yield
+    except TimeoutError as error:
+        stage = "silent before the first token" if reading.first_token is None else "silent in mid-answer"
+        raise ModelFailed("timeout", stage) from error
+    except httpx.HTTPError as error:
+        raise ModelFailed("truncated", repr(error)) from error
 
 
 def _parsed(data: bytes) -> _Event:
@@ -276,10 +256,3 @@ def _seconds(header: str | None) -> float:
         return max(0.0, float(header or 0.5))
     except ValueError:
         return 0.5
-
-
-def _pause(error: Exception) -> float | bool:
-    """Before another attempt, in seconds with jitter; False where there shall be none."""
-    if not isinstance(error, ModelFailed) or error.retry_after is None or error.retry_after > LONGEST_PAUSE:
-        return False
-    return error.retry_after + random.uniform(0.05, 0.25)  # noqa: S311 - jitter is no secret
