@@ -18,7 +18,7 @@ from packages.core import logging, plugins, streams, tracing
 from packages.core.db.session import Database
 from packages.core.http import OWN_TELEMETRY, Check, install
 from services.channel_gateway import channels as channel_folder
-from services.channel_gateway import outside
+from services.channel_gateway import outside, setup
 from services.channel_gateway.channels import Channel
 from services.channel_gateway.channels.webchat import channel as webchat
 from services.channel_gateway.directory import Directory
@@ -28,6 +28,7 @@ from services.channel_gateway.parts import Parts
 from services.channel_gateway.pipelined_redis import PipelinedRedis
 from services.channel_gateway.sender import Sender
 from services.channel_gateway.settings import GatewaySettings
+from services.channel_gateway.signals import Signals
 from services.channel_gateway.webchat import endpoints as webchat_endpoints
 from services.channel_gateway.webchat.desk import make_desk
 from services.channel_gateway.webchat.origins import Origins
@@ -68,6 +69,7 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
     app = GatewayApp(title="Parley channel gateway", lifespan=lifespan, telemetry=OWN_TELEMETRY)
     app.include_router(webchat_endpoints.router)
     app.include_router(pages.router)
+    app.include_router(setup.router)
     app.add_middleware(Origins)
     install(app, lambda: _checks(app), max_body=settings.intake.max_body)
     return app
@@ -86,6 +88,8 @@ async def _start(app: FastAPI, settings: GatewaySettings, stack: AsyncExitStack)
     channels = plugins.load(channel_folder, "channel", Channel)
     directory = Directory(database, redis, channels, settings.secret, settings.gateway_base_url)
     inbound = InboundLog(pipelined, http, settings)
+    platforms = await stack.enter_async_context(outside.session(settings.delivery.allowed_networks))
+    signals = Signals(redis, directory, channels, platforms)
     desk = make_desk(settings, redis)
     webchat.reach_through(desk.rooms.announce)
     app.state.desk = desk
@@ -94,17 +98,18 @@ async def _start(app: FastAPI, settings: GatewaySettings, stack: AsyncExitStack)
         database=database,
         redis=redis,
         http=http,
+        platforms=platforms,
         channels=channels,
         directory=directory,
         inbound=inbound,
-        webhooks=_webhooks(settings, channels, directory, inbound),
+        webhooks=_webhooks(settings, channels, directory, inbound, signals),
     )
-    platforms = await stack.enter_async_context(outside.session(settings.delivery.allowed_networks))
     sender = Sender(database, redis, directory, channels, platforms, settings.delivery)
     app.state.loops = [
         _in_background(directory.run(), stack),
         _in_background(desk.rooms.run(), stack),
         _in_background(sender.run(), stack, sender.stop),
+        _in_background(signals.run(), stack, signals.stop),
     ]
     _end_streams_on_signal(desk.rooms, stack)
 
@@ -120,12 +125,17 @@ def _checks(app: FastAPI) -> dict[str, Check]:
 
 
 def _webhooks(
-    settings: GatewaySettings, channels: dict[str, Channel], directory: Directory, inbound: InboundLog
+    settings: GatewaySettings,
+    channels: dict[str, Channel],
+    directory: Directory,
+    inbound: InboundLog,
+    signals: Signals,
 ) -> Webhooks:
     return Webhooks(
         channels,
         directory,
         inbound,
+        signals,
         meta_app=settings.meta,
         base_url=settings.gateway_base_url,
         max_body=settings.intake.max_body,

@@ -107,6 +107,19 @@ class Directory:
                 await self._ask_once(config_id, key)
         return self._by_id.get(config_id)
 
+    async def reread(self, config_id: UUID) -> Account | None:
+        """An active channel config as PostgreSQL has it now.
+
+        Raises:
+            Unavailable: PostgreSQL is away.
+        """
+        try:
+            async with asyncio.timeout(QUERY_SECONDS):
+                await self._read_one(config_id)
+        except _DATABASE_AWAY as error:
+            raise Unavailable("Channel configs cannot be read just now; try again.") from error
+        return self._by_id.get(str(config_id))
+
     async def find_account(self, channel: str, account_id: str) -> Account | None:
         """The active channel config of a platform account; asks PostgreSQL where memory has none, within limits.
 

@@ -18,12 +18,13 @@ from services.channel_gateway.webhooks import Webhooks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Everything that requests use."""
+    """Everything that requests use. `platforms` is the guarded way out, `http` the way to our own services."""
 
     settings: GatewaySettings
     database: Database
     redis: Redis
     http: aiohttp.ClientSession
+    platforms: aiohttp.ClientSession
     channels: Mapping[str, Channel]
     directory: Directory
     inbound: InboundLog

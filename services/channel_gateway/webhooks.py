@@ -27,6 +27,7 @@ from services.channel_gateway.channels import Channel, Forged, Unreadable, Webho
 from services.channel_gateway.directory import Directory
 from services.channel_gateway.inbound_log import InboundLog
 from services.channel_gateway.routing import Router, event, unreadable
+from services.channel_gateway.signals import Signals
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +76,7 @@ class Webhooks:
         channels: Mapping[str, Channel],
         directory: Directory,
         inbound: InboundLog,
+        signals: Signals,
         *,
         meta_app: MetaSettings,
         base_url: str,
@@ -84,6 +86,7 @@ class Webhooks:
         self._channels = channels
         self._directory = directory
         self._inbound = inbound
+        self._signals = signals
         self._meta_secret = meta_app.app_secret.get_secret_value() if meta_app.app_secret else ""
         self._meta_token = meta_app.verify_token.get_secret_value() if meta_app.verify_token else ""
         self._base_url = base_url
@@ -152,6 +155,9 @@ class Webhooks:
         router = Router(self._directory, account, lambda other: self._authentic(channel, other, request))
         routed = [await router.route(item) for item in items]
         await self._inbound.append([event(item, owner, received_at, traceparent) for item, owner in routed])
+        for item, owner in routed:
+            if item.message and item.message.kind == "postback":
+                self._signals.accept(item.message, owner)
         self._taken[account.kind].inc(len(routed))
 
     async def _take_for_all(self, request: WebhookRequest) -> None:

@@ -17,7 +17,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from redis.asyncio import Redis
 
 from packages.core import http, logging, storage, streams, tracing
-from packages.core.crypto import SecretBox
+from packages.core.crypto import SecretBox, derive_key
 from packages.core.db.rls import refuse_bypass
 from packages.core.db.session import Database
 from packages.core.storage import ObjectStore
@@ -27,6 +27,7 @@ from services.orchestrator.auth.attempts import Attempts
 from services.orchestrator.auth.service import ensure_platform_admin
 from services.orchestrator.auth.tokens import Tokens
 from services.orchestrator.channels.catalogue import Catalogue
+from services.orchestrator.channels.setup import Setup
 from services.orchestrator.engine.turn import Engine
 from services.orchestrator.intake import Intake
 from services.orchestrator.live.hub import Hub
@@ -122,6 +123,8 @@ async def _connect(settings: OrchestratorSettings, parts: Parts, stack: AsyncExi
     parts.put(ObjectStore, storage.create(settings))
     client = await stack.enter_async_context(httpx.AsyncClient(timeout=settings.gateway_timeout_seconds))
     parts.put(Catalogue, Catalogue(client, f"{settings.internal_gateway_url}/channels"))
+    service_key = derive_key(settings.secret, "service").hex()
+    parts.put(Setup, Setup(client, settings.internal_gateway_url, service_key))
     parts.put(SecretBox, SecretBox(settings.secret))
     parts.put(
         Tokens,

@@ -10,11 +10,13 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from packages.core.config import PostgresSettings, RedisSettings, TurnSettings
+from packages.core.crypto import derive_key
 from packages.core.db.session import Database
 from services.channel_gateway.app import create_app as create_gateway
 from services.channel_gateway.settings import GatewaySettings
 from services.orchestrator.app import create_app
 from services.orchestrator.channels.catalogue import Catalogue
+from services.orchestrator.channels.setup import Setup
 from services.orchestrator.settings import OrchestratorSettings
 from tests.conftest import Engines
 from tests.factories.companies import Company, Installation
@@ -72,4 +74,5 @@ async def gateway(app: FastAPI, settings: OrchestratorSettings) -> AsyncIterator
     application = create_gateway(GatewaySettings(_env_file=None, **shared))
     async with served(application, lifespan=True) as url, httpx.AsyncClient(timeout=3) as client:
         app.state.parts.put(Catalogue, Catalogue(client, f"{url}/channels"))
+        app.state.parts.put(Setup, Setup(client, url, derive_key(settings.secret, "service").hex()))
         yield url

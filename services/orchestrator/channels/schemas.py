@@ -41,8 +41,27 @@ class ChannelUpdate(Input):
     _settings = field_validator("settings")(_checked_settings)
 
 
+class Check(Output):
+    """One thing that was checked of an account. `level` is ok, info, warning or error."""
+
+    check: str
+    level: str
+    message: str
+    remedy: str | None
+
+
+class Diagnosis(Output):
+    """What is right and wrong with an account; `level` is that of the gravest check."""
+
+    level: str
+    checks: list[Check]
+
+
 class ChannelRead(Output):
-    """A channel config. `credentials_set` names the credentials that are kept; `webhook_url` is for the platform."""
+    """A channel config. `credentials_set` names the credentials that are kept; `webhook_url` is for the platform.
+
+    `checks` tells how connecting went, in the answer to it.
+    """
 
     id: UUID
     brand_id: UUID
@@ -55,3 +74,4 @@ class ChannelRead(Output):
     credentials_set: list[str]
     webhook_url: str
     created_at: datetime
+    checks: list[Check] = []

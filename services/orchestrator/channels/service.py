@@ -10,13 +10,15 @@ from packages.core.crypto import SecretBox
 from packages.core.db.repository import get
 from packages.core.db.tables.brands import Brand
 from packages.core.db.tables.channels import ChannelConfig
+from packages.core.domain.channels import Finding
 from packages.core.errors import Conflict
 from services.orchestrator.auth.permissions import Principal
 from services.orchestrator.channels import repository
 from services.orchestrator.channels.catalogue import Catalogue
-from services.orchestrator.channels.schemas import ChannelCreate, ChannelRead, ChannelUpdate
+from services.orchestrator.channels.schemas import ChannelCreate, ChannelRead, ChannelUpdate, Check
 
 REMOVED = "removed"
+NEEDS_ATTENTION = "needs_attention"
 
 
 async def create(
@@ -93,7 +95,27 @@ async def remove(session: AsyncSession, brand_id: UUID, channel_config_id: UUID)
     config.credentials, config.account_id = b"", None
 
 
-def shown(config: ChannelConfig, box: SecretBox, gateway_url: str) -> ChannelRead:
+async def note_findings(
+    session: AsyncSession, brand_id: UUID, channel_config_id: UUID, findings: list[Finding]
+) -> ChannelConfig:
+    """Say in the config whether the platform takes it: what the platform refuses for good needs attention.
+
+    Raises:
+        NotFound: no such config.
+    """
+    config = await repository.channel_of(session, brand_id, channel_config_id)
+    refused = next((finding.message for finding in findings if finding.definite and finding.level == "error"), None)
+    if refused and config.status == "active":
+        config.status, config.status_reason = NEEDS_ATTENTION, refused
+    elif not refused and config.status == NEEDS_ATTENTION and any(finding.check == "token" for finding in findings):
+        config.status, config.status_reason = "active", None
+    await session.flush()
+    return config
+
+
+def shown(
+    config: ChannelConfig, box: SecretBox, gateway_url: str, findings: list[Finding] | None = None
+) -> ChannelRead:
     """A channel config without its secrets."""
     return ChannelRead(
         id=config.id,
@@ -107,6 +129,7 @@ def shown(config: ChannelConfig, box: SecretBox, gateway_url: str) -> ChannelRea
         credentials_set=sorted(name for name, value in _kept(config, box).items() if value),
         webhook_url=f"{gateway_url}/webhooks/{config.channel}/{config.id}",
         created_at=config.created_at,
+        checks=[Check.model_validate(finding) for finding in findings or ()],
     )
 
 
