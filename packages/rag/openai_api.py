@@ -73,8 +73,8 @@ async def stream(client: AsyncOpenAI, path: str, body: Mapping[str, Any]) -> "Bo
     response: Any = await client.post(  # the SDK's types know only its own kind of stream
         path, cast_to=httpx.Response, content=content, options=_JSON, stream=True, stream_cls=AsyncStream[Any]
     )
-    body: Body = response.extensions["body"]
-    return body
+    answered: Body = response.extensions["body"]
+    return answered
 
 
 class Body(httpx.AsyncByteStream):
