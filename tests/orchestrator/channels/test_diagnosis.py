@@ -54,7 +54,7 @@ class TestDiagnosis:
             await session.execute(
                 text(
                     "INSERT INTO inbound_ledger (id, tenant_id, channel_config_id, external_id, kind, state, reason,"
-                    " event, repeats, received_at, created_at) VALUES (gen_random_uuid(), :tenant, :config, 'account:1',"
+                    " event, repeats, received_at, created_at) VALUES (gen_random_uuid(), :tenant, :config, 'a:1',"
                     " 'account', 'ignored', 'The number''s quality fell to red.', '{}', 0, now(), now())"
                 ),
                 {"tenant": acme.tenant_id, "config": channel_id},
