@@ -46,9 +46,10 @@ class Media(msgspec.Struct):
 
 
 class Context(msgspec.Struct):
-    """What a message answers, or that it was passed on. `from` is unreliable and therefore not read."""
+    """What a message answers, or that it was passed on. `from` is a phone number or a phone number id."""
 
     id: str | None = None
+    sender: Id = msgspec.field(name="from", default=None)
     forwarded: bool = False
     frequently_forwarded: bool = False
     referred_product: dict[str, Any] | None = None
@@ -75,6 +76,7 @@ class System(msgspec.Struct):
     body: str | None = None
     wa_id: Id = None
     user_id: Id = None
+    new_wa_id: Id = None
 
 
 class Revoke(msgspec.Struct):
@@ -98,6 +100,9 @@ class Message(msgspec.Struct):
     sender: Id = msgspec.field(name="from", default=None)
     from_user_id: Id = None
     from_parent_user_id: Id = None
+    to: Id = None
+    to_user_id: Id = None
+    to_parent_user_id: Id = None
     timestamp: Id = None
     group_id: str | None = None
     context: Context | None = None
@@ -114,9 +119,68 @@ class Message(msgspec.Struct):
     reaction: Reaction | None = None
     order: dict[str, Any] | None = None
     system: System | None = None
+    identity: dict[str, Any] | None = None
     edit: Edit | None = None
     revoke: Revoke | None = None
     referral: dict[str, Any] | None = None
+    unsupported: dict[str, Any] | None = None
+    origin: str | None = None
+    history_context: dict[str, Any] | None = None
+    errors: list[dict[str, Any]] | None = None
+
+
+class Call(msgspec.Struct):
+    """One step of a call."""
+
+    id: str
+    event: str = "unknown"
+    sender: Id = msgspec.field(name="from", default=None)
+    from_user_id: Id = None
+    to: Id = None
+    to_user_id: Id = None
+    timestamp: Id = None
+    direction: str | None = None
+    status: str | None = None
+    duration: int | None = None
+    errors: list[dict[str, Any]] | None = None
+
+
+class CallStatus(msgspec.Struct):
+    """How far a call of ours has come."""
+
+    id: str
+    status: str
+    timestamp: Id = None
+    recipient_id: Id = None
+    recipient_user_id: Id = None
+
+
+class Preference(msgspec.Struct):
+    """What a person wants to hear of."""
+
+    value: str
+    category: str = "unknown"
+    wa_id: Id = None
+    user_id: Id = None
+    detail: str | None = None
+    signup_id: str | None = None
+    timestamp: Id = None
+
+
+class Group(msgspec.Struct):
+    """Something that happened to a group."""
+
+    group_id: str
+    type: str = "unknown"
+    timestamp: Id = None
+    request_id: str | None = None
+    subject: str | None = None
+    reason: str | None = None
+    wa_id: Id = None
+    user_id: Id = None
+    added_participants: list[dict[str, Any]] | None = None
+    removed_participants: list[dict[str, Any]] | None = None
+    failed_participants: list[dict[str, Any]] | None = None
     errors: list[dict[str, Any]] | None = None
 
 
