@@ -126,6 +126,24 @@ class DeliverySettings(BaseModel):
     )
 
 
+class MediaSettings(BaseModel):
+    """Files that customers and agents send."""
+
+    max_bytes: int = Field(25 * 1024 * 1024, ge=1024, description="largest file that is kept, in bytes")
+    timeout_seconds: float = Field(30.0, gt=0, description="longest time for fetching one file from a platform")
+    concurrency: int = Field(8, ge=1, description="files that one gateway process fetches at once")
+    max_attempts: int = Field(6, ge=1, description="attempts at one file before it is shown as failed")
+    retry_seconds: float = Field(
+        5.0, gt=0, description="pause before the second attempt; triples with each further one"
+    )
+    allowed_types: list[str] = Field(
+        default_factory=lambda: ["image/", "audio/", "video/", "text/", "application/"],
+        description="JSON list of media types, or beginnings of them, that are kept; programs never are",
+    )
+    link_seconds: float = Field(600.0, gt=0, description="life of a link to a file")
+    unsent_hours: float = Field(24.0, gt=0, description="an agent's upload that was not sent is deleted after so long")
+
+
 class Settings(BaseSettings):
     """What every process needs to know. Build it once, at start-up, and pass it on."""
 
@@ -162,6 +180,7 @@ class Settings(BaseSettings):
     meta: MetaSettings = MetaSettings()
     turn: TurnSettings = TurnSettings()
     delivery: DeliverySettings = DeliverySettings()
+    media: MediaSettings = MediaSettings()
 
     @property
     def postgres_url(self) -> str:

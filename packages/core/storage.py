@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 from packages.core.config import Settings, StorageSettings
@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _MAX_KEY = 900
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+_BEYOND = frozenset({"InvalidRange", "416"})
 
 
 @runtime_checkable
@@ -41,8 +42,20 @@ class ObjectStore(Protocol):
         """Store durably, replacing what was there; a reader sees the old bytes or the new, never a part."""
         ...
 
+    async def put_file(self, key: str, path: Path) -> None:
+        """Like `put`, from a local file, which is not read into memory as a whole."""
+        ...
+
     async def get(self, key: str) -> bytes:
         """The bytes stored under a key.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        ...
+
+    async def get_range(self, key: str, start: int, length: int) -> bytes:
+        """At most `length` (1 or more) bytes from position `start` on; fewer at the object's end, none beyond it.
 
         Raises:
             NotFound: there is no such object.
@@ -100,11 +113,24 @@ class FolderStore:
 
     async def put(self, key: str, data: bytes) -> None:
         """See ObjectStore."""
-        await self._run(self._write, self._path(key), data)
+        await self._run(self._write, self._path(key), lambda file: file.write(data))
+
+    async def put_file(self, key: str, path: Path) -> None:
+        """See ObjectStore."""
+
+        def copy(file: BinaryIO) -> None:
+            with path.open("rb") as original:
+                shutil.copyfileobj(original, file)
+
+        await self._run(self._write, self._path(key), copy)
 
     async def get(self, key: str) -> bytes:
         """See ObjectStore."""
         return await self._run(self._read, self._path(key))
+
+    async def get_range(self, key: str, start: int, length: int) -> bytes:
+        """See ObjectStore."""
+        return await self._run(self._read, self._path(key), start, length)
 
     async def exists(self, key: str) -> bool:
         """See ObjectStore."""
@@ -126,17 +152,19 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
 
-    def _read(self, path: Path) -> bytes:
+    def _read(self, path: Path, start: int = 0, length: int = -1) -> bytes:
         try:
-            return path.read_bytes()
+            with path.open("rb") as file:
+                file.seek(start)
+                return file.read(length)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise NotFound("There is no object under this key.") from None
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, fill: Callable[[BinaryIO], object]) -> None:
         handle, unfinished = _temporary_file(path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                fill(file)
                 file.flush()
                 os.fsync(file.fileno())
             Path(unfinished).replace(path)
@@ -185,9 +213,22 @@ class S3Store:
         """See ObjectStore."""
         await self._run(self._client.put_object, Bucket=self._bucket, Key=self._full(key), Body=data)
 
+    async def put_file(self, key: str, path: Path) -> None:
+        """See ObjectStore."""
+
+        def upload(full_key: str) -> None:
+            with path.open("rb") as file:
+                self._client.put_object(Bucket=self._bucket, Key=full_key, Body=file)
+
+        await self._run(upload, self._full(key))
+
     async def get(self, key: str) -> bytes:
         """See ObjectStore."""
         return await self._run(self._read, self._full(key))
+
+    async def get_range(self, key: str, start: int, length: int) -> bytes:
+        """See ObjectStore."""
+        return await self._run(self._read_range, self._full(key), start, length)
 
     async def exists(self, key: str) -> bool:
         """See ObjectStore."""
@@ -217,6 +258,17 @@ class S3Store:
 
     def _read(self, key: str) -> bytes:
         return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+    def _read_range(self, key: str, start: int, length: int) -> bytes:
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - see _s3_client
+
+        wanted = f"bytes={start}-{start + length - 1}"
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=key, Range=wanted)["Body"].read()
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in _BEYOND:
+                return b""
+            raise
 
     def _remove(self, prefix: str) -> None:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)

@@ -1,6 +1,7 @@
 """What every object store must do. A test module inherits the class and provides the fixture `store`."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,26 @@ class ObjectStoreContract:
         data = bytes(range(256)) * 4096
         await store.put(KEY, data)
         assert await store.get(KEY) == data
+
+    async def test_takes_a_local_file(self, store: ObjectStore, tmp_path: Path) -> None:
+        data = bytes(range(256)) * 20_000
+        (tmp_path / "upload").write_bytes(data)
+        await store.put_file(KEY, tmp_path / "upload")
+        assert await store.get(KEY) == data
+
+    @pytest.mark.parametrize(
+        ("start", "length", "expected"),
+        [(0, 4, b"0123"), (3, 2, b"34"), (8, 100, b"89"), (0, 10, b"0123456789"), (10, 5, b""), (50, 5, b"")],
+    )
+    async def test_gives_a_part_of_an_object(
+        self, store: ObjectStore, start: int, length: int, expected: bytes
+    ) -> None:
+        await store.put(KEY, b"0123456789")
+        assert await store.get_range(KEY, start, length) == expected
+
+    async def test_a_part_of_a_missing_object_is_not_found(self, store: ObjectStore) -> None:
+        with pytest.raises(NotFound):
+            await store.get_range("tenant-a/missing", 0, 10)
 
     async def test_keeps_an_empty_object(self, store: ObjectStore) -> None:
         await store.put(KEY, b"")
