@@ -16,6 +16,7 @@ from packages.rag.sentences import spans
 
 CHUNKER_VERSION = 1
 FRAME_TOKENS = 2
+_RUNNING = {BlockKind.PARAGRAPH, BlockKind.LIST, BlockKind.HEADING, BlockKind.IMAGE}
 LEAST_TOKENS = 32
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -212,7 +213,7 @@ def _cut(unit: _Unit, room: int, count_tokens: CountTokens) -> list[_Unit]:
 
 def _fitting(block: Block, room: int, count_tokens: CountTokens) -> Iterator[Block]:
     """The block itself if it fits or can be cut anywhere; else parts of it that each make sense alone."""
-    if block.kind in {BlockKind.PARAGRAPH, BlockKind.LIST, BlockKind.HEADING} or count_tokens([block.text])[0] <= room:
+    if block.kind in _RUNNING or count_tokens([block.text])[0] <= room:
         yield block
         return
     lines = block.text.strip("\n").split("\n")

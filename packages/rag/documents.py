@@ -1,5 +1,8 @@
 """What retrieval speaks of: a document and its blocks, chunks to cite, hits of a question. Frozen, and free of I/O."""
 
+import hashlib
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -16,6 +19,7 @@ class BlockKind(StrEnum):
     LIST = "list"
     TABLE = "table"
     CODE = "code"
+    IMAGE = "image"
     FAQ = "faq"
 
 
@@ -32,31 +36,67 @@ class UnreadableDocument(Exception):
 class Block:
     """One run of text. `headings` is the path it stands under (outermost first); `page` counts from 1.
 
-    Tables are Markdown pipe tables with one row per line; a FAQ block is the question, a line break, and the answer.
+    Tables are Markdown pipe tables with one row per line; a FAQ block is the question, a line break, and the answer;
+    an image is what its author wrote to be read in its place. `language` is a programming language in code, and a
+    natural one (BCP 47) where the document marks a passage as being in another than its own.
     """
 
     kind: BlockKind
     text: str
     headings: tuple[str, ...] = ()
     page: int | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A file inside another (an attachment, a member of an archive), not parsed yet. `name` may have folders."""
+
+    name: str
+    media_type: str
+    read: Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A parsed document. `title` and `language` are what the document itself says, if it does."""
+    """A parsed document. `title` and `language` are what the document itself says, if it does.
+
+    `notes` say what of it was left out and why, in words for the tenant's admin. `parts` are files inside it that are
+    still to be parsed; none are left once a document has come out of the parsing process.
+    """
 
     blocks: tuple[Block, ...]
     title: str | None = None
     language: str | None = None
     page_count: int | None = None
+    notes: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    def content_blocks(self) -> list[dict[str, Any]]:
+        """The blocks as they are shown outside: in order, each with an id that outlives changes around it."""
+        return [
+            {
+                "id": block_id,
+                "order": order,
+                "kind": block.kind.value,
+                "text": block.text,
+                "headings": list(block.headings),
+                "page": block.page,
+                "language": block.language or (None if block.kind is BlockKind.CODE else self.language),
+            }
+            for order, (block_id, block) in enumerate(zip(block_ids(self.blocks), self.blocks, strict=True))
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for the way out of the parsing process."""
         return {
-            "blocks": [[block.kind.value, block.text, list(block.headings), block.page] for block in self.blocks],
+            "blocks": [
+                [item.kind.value, item.text, list(item.headings), item.page, item.language] for item in self.blocks
+            ],
             "title": self.title,
             "language": self.language,
             "page_count": self.page_count,
+            "notes": list(self.notes),
         }
 
     @classmethod
@@ -64,13 +104,28 @@ class Document:
         """The inverse of `to_dict`."""
         return cls(
             blocks=tuple(
-                Block(kind=BlockKind(kind), text=text, headings=tuple(headings), page=page)
-                for kind, text, headings, page in data["blocks"]
+                Block(kind=BlockKind(kind), text=text, headings=tuple(headings), page=page, language=language)
+                for kind, text, headings, page, language in data["blocks"]
             ),
             title=data["title"],
             language=data["language"],
             page_count=data["page_count"],
+            notes=tuple(data["notes"]),
         )
+
+
+def block_ids(blocks: tuple[Block, ...]) -> list[str]:
+    """An id of 32 hexadecimal digits per block: of its kind, place and text, and of how many equal ones stand before.
+
+    The same document always gives the same ids, and a changed one keeps the ids of what did not change in it.
+    """
+    seen: Counter[str] = Counter()
+    ids = []
+    for block in blocks:
+        said = "\x1f".join([block.kind.value, *block.headings, block.text])
+        ids.append(hashlib.sha256(f"{seen[said]}\x1e{said}".encode()).hexdigest()[:32])
+        seen[said] += 1
+    return ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

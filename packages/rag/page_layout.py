@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from packages.rag.documents import BlockKind
 from packages.rag.parsing import Outline, clean, one_line
+from packages.rag.tables import add_rows
 
 _BULLET = re.compile(r"^(?:[•●▪◦‣·∙*–-]|\d{1,2}[.)]|[a-z][.)]|\([a-z0-9]{1,3}\))\s+\S")
 _NUMBERED = re.compile(r"^(\d{1,2}(?:\.\d{1,2}){0,4})\.?\s+[^\W\d_]")
@@ -20,6 +21,11 @@ _LONGEST_HEADING = 90
 _MOST_HEADING_WORDS = 12
 _FEW_LINES = 3
 _RUNNING_EDGE = 2
+
+
+def table_mark(number: int) -> str:
+    """The line that stands for a page's table; it ends as a sentence does, so it is never a running head."""
+    return f"\ufffc{number}."
 
 
 class PageLayout:
@@ -38,10 +44,14 @@ class PageLayout:
         self._width = lengths[int(len(lengths) * 0.9)] if lengths else 0
         self._kind = BlockKind.PARAGRAPH
         self._lines: list[str] = []
+        self._tables: Mapping[str, Sequence[Sequence[str]]] = {}
 
-    def add_page(self, number: int, lines: Sequence[str]) -> None:
-        """Read a page; `number` counts from 1."""
+    def add_page(
+        self, number: int, lines: Sequence[str], tables: Mapping[str, Sequence[Sequence[str]]] | None = None
+    ) -> None:
+        """Read a page; `number` counts from 1, `tables` are the rows of each table by the line that stands for it."""
         self.outline.page = number
+        self._tables = tables or {}
         kept = _without_running(lines, self._running)
         for index, line in enumerate(kept):
             following = next((item for item in kept[index + 1 :] if item), "")
@@ -49,6 +59,10 @@ class PageLayout:
         self._flush()
 
     def _take(self, line: str, following: str) -> None:
+        if line in self._tables:
+            self._flush()
+            add_rows(self._tables[line], self.outline)
+            return
         if not line:
             if not (self._lines and following[:1].islower() and not _ENDS.search(self._lines[-1])):
                 self._flush()

@@ -36,11 +36,20 @@ class Outline:
         self.blocks.append(Block(kind=BlockKind.HEADING, text=text, headings=self.path, page=self.page))
         self._open.append((level, text))
 
-    def add(self, kind: BlockKind, text: str) -> None:
+    def close_headings(self) -> None:
+        """What follows stands under no heading."""
+        self._open.clear()
+
+    def add(self, kind: BlockKind, text: str, *, language: str | None = None) -> None:
         """A block under the open headings; nothing if it has no text."""
         text = text.strip("\n") if kind is BlockKind.CODE else text.strip()
         if text.strip():
-            self.blocks.append(Block(kind=kind, text=text, headings=self.path, page=self.page))
+            self.blocks.append(Block(kind=kind, text=text, headings=self.path, page=self.page, language=language))
+
+    @property
+    def first_heading(self) -> str | None:
+        """The text of the first heading, which is the title of a document that names no other."""
+        return next((block.text for block in self.blocks if block.kind is BlockKind.HEADING), None)
 
 
 def clean(text: str) -> str:

@@ -22,9 +22,9 @@ log = structlog.get_logger(__name__)
 class ParseLimits:
     """What one document may cost before it is refused."""
 
-    cpu_seconds: int = 60
-    wall_seconds: float = 90.0
-    memory_bytes: int = 2048 * MB
+    cpu_seconds: int = 300
+    wall_seconds: float = 420.0
+    memory_bytes: int = 3072 * MB
     input_bytes: int = 100 * MB
     output_bytes: int = 100 * MB
 

@@ -9,6 +9,7 @@ from packages.core.db.tables.knowledge import KnowledgeSource
 from packages.rag.documents import Chunk, Scope
 
 DOCUMENTS = Path(__file__).parent.parent / "data" / "knowledge"
+WILD_DOCUMENTS = Path(__file__).parent.parent / "data" / "documents"
 
 
 async def make_source(database: Database, scope: Scope, title: str = "Article", **values: object) -> UUID:

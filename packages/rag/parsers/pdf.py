@@ -1,6 +1,8 @@
 """PDF: text through textract and pdftotext where that binary is installed, else through pypdf.
 
-pypdf always opens the file first, because it knows why one cannot be read.
+pypdf always opens the file first, because it knows why one cannot be read. PDFium then tells which pages are scans
+(their text is recognised), which may hold ruled tables (pdfplumber reads them) and which text no reader sees (it is
+dropped).
 """
 
 import io
@@ -15,13 +17,19 @@ import pypdf
 import textract
 from pypdf.errors import FileNotDecryptedError, PyPdfError
 from pypdf.generic import Destination
+from pypdfium2 import PdfiumError
 from textract.exceptions import ShellError
 
 from packages.rag.documents import Document, UnreadableDocument
+from packages.rag.ocr import recognise
 from packages.rag.page_layout import PageLayout
 from packages.rag.parsing import one_line, required
+from packages.rag.pdf_pages import SCAN_SHARE, PageLooks, PageViewer
+from packages.rag.pdf_tables import FEWEST_PATHS, MOST_PATHS, find_tables, place_tables
 
 MOST_PAGES = 5000
+MOST_SCANS = 40
+STAMP_LETTERS = 40
 _HEADER_WITHIN = 1024
 _FORM_FEED = "\f"
 # pdftotext writes what reads from right to left in the order of the page and marks it; pypdf keeps the spoken order.
@@ -41,20 +49,31 @@ class PDFParser:
         """Blocks of each page in its own reading order; headings by the bookmarks, else by their looks."""
         reader = _open(data)
         pages = [_lines(text) for text in _texts(data, reader)]
+        viewer = _viewer(data)
+        looks = [viewer.looks(index) for index in range(min(viewer.page_count, len(pages)))] if viewer else []
+        notes: list[str] = []
+        for index, look in enumerate(looks):
+            pages[index] = _without_hidden(pages[index], look.hidden)
+        if viewer:
+            notes = _recognise(viewer, pages, looks)
         if not any(line for page in pages for line in page):
             raise UnreadableDocument(
-                "This PDF has no text, only pictures of pages: it is probably a scan. "
-                "Run text recognition (OCR) on it, or upload the document that it was printed from.",
+                "No text was found in this PDF, neither as text nor by text recognition (OCR) in its pictures. "
+                "Upload a clearer scan, or the document that it was printed from.",
                 code="no_text",
             )
+        ruled = [index for index, look in enumerate(looks) if FEWEST_PATHS <= look.paths <= MOST_PATHS and pages[index]]
+        tables = find_tables(data, ruled)
         layout = PageLayout(pages, _bookmarks(reader))
-        for number, lines in enumerate(pages, start=1):
-            layout.add_page(number, lines)
+        for index, lines in enumerate(pages):
+            kept, placed = place_tables(lines, tables.get(index, ()))
+            layout.add_page(index + 1, kept, placed)
         metadata = reader.metadata
         return Document(
             blocks=required(layout.outline.blocks, "PDF"),
             title=one_line(metadata.title) or None if metadata and metadata.title else None,
             page_count=len(pages),
+            notes=tuple(notes),
         )
 
 
@@ -84,6 +103,50 @@ def _open(data: bytes) -> pypdf.PdfReader:
             code="too_large",
         )
     return reader
+
+
+def _viewer(data: bytes) -> PageViewer | None:
+    """PDFium's view of the file; None where it refuses what pypdf reads."""
+    try:
+        return PageViewer(data)
+    except PdfiumError:
+        return None
+
+
+def _without_hidden(lines: list[str], hidden: Sequence[str]) -> list[str]:
+    for text in hidden:
+        lines = [line.replace(one_line(text), "").strip() for line in lines]
+    return lines
+
+
+def _recognise(viewer: PageViewer, pages: list[list[str]], looks: Sequence[PageLooks]) -> list[str]:
+    """Put recognised text in place of pages that are pictures; notes on those that were too many.
+
+    Raises:
+        UnreadableDocument: the whole document is a scan, and longer than can be recognised.
+    """
+    scans = [index for index, look in enumerate(looks) if _is_scan(pages[index], look)]
+    others = any(line for index, page in enumerate(pages) if index not in set(scans) for line in page)
+    if len(scans) > MOST_SCANS and not others:
+        raise UnreadableDocument(
+            f"This PDF is a scan of {len(scans)} pages; the text of at most {MOST_SCANS} can be recognised. "
+            "Split it and upload the parts.",
+            code="too_large",
+        )
+    for index in scans[:MOST_SCANS]:
+        lines = [one_line(line) for line in recognise(viewer.picture(index))]
+        if sum(map(len, lines)) > sum(map(len, pages[index])):
+            pages[index] = lines
+    if len(scans) > MOST_SCANS:
+        return [f"The pictures on {len(scans) - MOST_SCANS} pages from page {scans[MOST_SCANS] + 1} on were not read."]
+    return []
+
+
+def _is_scan(lines: Sequence[str], look: PageLooks) -> bool:
+    """A picture with no text over it but perhaps a stamp or a page number."""
+    return look.picture_share > 0 and (
+        not any(lines) or (look.picture_share >= SCAN_SHARE and sum(map(len, lines)) <= STAMP_LETTERS)
+    )
 
 
 def _texts(data: bytes, reader: pypdf.PdfReader) -> list[str]:
