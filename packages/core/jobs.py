@@ -11,6 +11,7 @@ from arq.connections import ArqRedis, RedisSettings, create_pool
 QUEUE = "parley:jobs"
 INGEST = "ingest_source"
 DELETE = "delete_source"
+READ = "read_media"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,19 @@ class KnowledgeDeleteJob:
         return f"{DELETE}:{self.source_id}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadMediaJob:
+    """Read the text in a customer's file, for whoever answers."""
+
+    tenant_id: str
+    media_id: str
+
+    @property
+    def job_id(self) -> str:
+        """One job per file at a time."""
+        return f"{READ}:{self.media_id}"
+
+
 async def connect(redis_url: str) -> ArqRedis:
     """A pool that can enqueue.
 
@@ -66,3 +80,8 @@ async def enqueue_ingest(pool: ArqRedis, job: KnowledgeIngestJob) -> None:
 async def enqueue_delete(pool: ArqRedis, job: KnowledgeDeleteJob) -> None:
     """Ask a worker to remove what a deleted source left behind."""
     await pool.enqueue_job(DELETE, asdict(job), _job_id=job.job_id, _queue_name=QUEUE)
+
+
+async def enqueue_read(pool: ArqRedis, job: ReadMediaJob) -> None:
+    """Ask a worker to read a file; a job already waiting for it is left as it is."""
+    await pool.enqueue_job(READ, asdict(job), _job_id=job.job_id, _queue_name=QUEUE)

@@ -11,18 +11,21 @@ from typing import Any
 
 import aiohttp
 import structlog
+from arq.connections import ArqRedis
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from packages.core import logging, plugins, streams, tracing
+from packages.core import logging, plugins, storage, streams, tracing
 from packages.core.db.session import Database
 from packages.core.http import OWN_TELEMETRY, Check, install
+from packages.core.links import MediaLinks
 from services.channel_gateway import channels as channel_folder
-from services.channel_gateway import outside, setup
+from services.channel_gateway import media_endpoints, outside, setup
 from services.channel_gateway.channels import Channel
 from services.channel_gateway.channels.webchat import channel as webchat
 from services.channel_gateway.directory import Directory
 from services.channel_gateway.inbound_log import InboundLog, load_script
+from services.channel_gateway.media import Downloader
 from services.channel_gateway.pages import endpoints as pages
 from services.channel_gateway.parts import Parts
 from services.channel_gateway.pipelined_redis import PipelinedRedis
@@ -70,6 +73,7 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
     app.include_router(webchat_endpoints.router)
     app.include_router(pages.router)
     app.include_router(setup.router)
+    app.include_router(media_endpoints.router)
     app.add_middleware(Origins)
     install(app, lambda: _checks(app), max_body=settings.intake.max_body)
     return app
@@ -102,14 +106,18 @@ async def _start(app: FastAPI, settings: GatewaySettings, stack: AsyncExitStack)
         channels=channels,
         directory=directory,
         inbound=inbound,
+        store=storage.create(settings),
+        links=MediaLinks(settings.gateway_base_url, settings.secret),
         webhooks=_webhooks(settings, channels, directory, inbound, signals),
     )
     sender = Sender(database, redis, directory, channels, platforms, settings.delivery)
+    downloader = _downloader(app.state.parts, stack)
     app.state.loops = [
         _in_background(directory.run(), stack),
         _in_background(desk.rooms.run(), stack),
         _in_background(sender.run(), stack, sender.stop),
         _in_background(signals.run(), stack, signals.stop),
+        _in_background(downloader.run(), stack, downloader.stop),
     ]
     _end_streams_on_signal(desk.rooms, stack)
 
@@ -140,6 +148,23 @@ def _webhooks(
         base_url=settings.gateway_base_url,
         max_body=settings.intake.max_body,
         sample_ratio=settings.otel.sample_ratio,
+    )
+
+
+def _downloader(parts: Parts, stack: AsyncExitStack) -> Downloader:
+    settings = parts.settings
+    queue: ArqRedis = ArqRedis.from_url(settings.redis_url, socket_connect_timeout=2, socket_timeout=3)
+    stack.push_async_callback(queue.aclose)
+    return Downloader(
+        parts.database,
+        parts.redis,
+        queue,
+        parts.store,
+        parts.directory,
+        parts.channels,
+        parts.platforms,
+        settings.media,
+        debounce_seconds=settings.turn.debounce_seconds,
     )
 
 

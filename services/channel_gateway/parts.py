@@ -9,6 +9,8 @@ from fastapi import Depends, Request
 from redis.asyncio import Redis
 
 from packages.core.db.session import Database
+from packages.core.links import MediaLinks
+from packages.core.storage import ObjectStore
 from services.channel_gateway.channels import Channel
 from services.channel_gateway.directory import Directory
 from services.channel_gateway.inbound_log import InboundLog
@@ -28,6 +30,8 @@ class Parts:
     channels: Mapping[str, Channel]
     directory: Directory
     inbound: InboundLog
+    store: ObjectStore
+    links: MediaLinks
     webhooks: Webhooks
 
 

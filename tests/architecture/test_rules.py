@@ -19,6 +19,7 @@ EDGES = {
     "packages/core/db/direct.py": "rolls back, then raises on",
     "packages/core/http.py": "error handler and readiness checks",
     "packages/core/storage.py": "removes the unfinished file, then raises on",
+    "services/channel_gateway/media.py": "download loop",
     "services/channel_gateway/sender.py": "sender loop",
     "services/channel_gateway/webhooks.py": "error handler of its own routes",
     "services/channel_gateway/simulator/courier.py": "the simulator's delivery loop",

@@ -122,13 +122,19 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def shared_gateway(engines: Engines) -> AsyncIterator[Gateway]:
+async def shared_gateway(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     """One gateway for all tests, for it takes seconds to stop."""
-    settings = gateway_settings(engines, webchat={"session_burst": 100_000, "poll_seconds": 2.0})
+    settings = gateway_settings(
+        engines,
+        webchat={"session_burst": 100_000, "poll_seconds": 2.0},
+        storage={"url": f"file://{tmp_path_factory.mktemp('objects')}"},
+    )
     async with running_gateway(settings) as running:
-        sender = running.app.state.loops[-1]
-        sender.cancel()  # or it would take the messages of tests that bring a sender of their own
-        await asyncio.wait([sender])
+        # or they would take the messages and files of tests that bring a sender or downloader of their own
+        busy = [task for task in running.app.state.loops if task.get_name() in {"Sender.run", "Downloader.run"}]
+        for task in busy:
+            task.cancel()
+        await asyncio.wait(busy)
         yield running
 
 
