@@ -34,15 +34,27 @@ class FetchFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A download: its bytes, its media type without parameters, and its file name where the address has one."""
+    """A download: its bytes, its media type without parameters, and its file name where the address has one.
+
+    `url` is the address after redirects. `etag` and `last_modified` are the server's, to ask with the next time; if
+    nothing has changed since then `not_modified` is true and there are no bytes. `robots` is what the server says to
+    search engines in X-Robots-Tag.
+    """
 
     data: bytes
     media_type: str
     filename: str | None
+    url: str = ""
+    etag: str | None = None
+    last_modified: str | None = None
+    not_modified: bool = False
+    robots: str = ""
 
 
-async def fetch(url: str, settings: FetchSettings) -> Fetched:
-    """Download one page or file.
+async def fetch(
+    url: str, settings: FetchSettings, *, etag: str | None = None, last_modified: str | None = None
+) -> Fetched:
+    """Download one page or file; only if it has changed, where `etag` or `last_modified` of the last time are given.
 
     Raises:
         FetchFailed: refused, too large, too slow, or an answer other than 200; `retryable` says whether it may pass.
@@ -53,7 +65,7 @@ async def fetch(url: str, settings: FetchSettings) -> Fetched:
             asyncio.timeout(settings.total_seconds),
             httpx.AsyncClient(transport=transport, timeout=10, headers=_HEADERS, trust_env=False) as client,
         ):
-            return await _follow(client, _checked(url), settings)
+            return await _follow(client, _checked(url), settings, _conditions(etag, last_modified))
     except TimeoutError as error:
         raise FetchFailed(
             "fetch_timeout", f"The page did not arrive within {settings.total_seconds:g} seconds.", retryable=True
@@ -99,16 +111,34 @@ class PublicTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-async def _follow(client: httpx.AsyncClient, url: httpx.URL, settings: FetchSettings) -> Fetched:
+def _conditions(etag: str | None, last_modified: str | None) -> dict[str, str]:
+    asked = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+    return {name: value for name, value in asked.items() if value}
+
+
+async def _follow(
+    client: httpx.AsyncClient, url: httpx.URL, settings: FetchSettings, conditions: dict[str, str]
+) -> Fetched:
     for _ in range(settings.max_redirects + 1):
-        async with client.stream("GET", url, follow_redirects=False) as response:
+        async with client.stream("GET", url, follow_redirects=False, headers=conditions) as response:
             if response.has_redirect_location:
                 url = _checked(str(url.join(response.headers["Location"])))
                 continue
-            _check_status(response.status_code)
-            data = await _read(response, settings.max_bytes)
+            not_modified = bool(conditions) and response.status_code == httpx.codes.NOT_MODIFIED
+            if not not_modified:
+                _check_status(response.status_code)
+            data = b"" if not_modified else await _read(response, settings.max_bytes)
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return Fetched(data, media_type or "application/octet-stream", _filename(url))
+        return Fetched(
+            data,
+            media_type or "application/octet-stream",
+            _filename(url),
+            url=str(url),
+            etag=response.headers.get("ETag"),
+            last_modified=response.headers.get("Last-Modified"),
+            not_modified=not_modified,
+            robots=response.headers.get("X-Robots-Tag", "").lower(),
+        )
     raise FetchFailed(
         "too_many_redirects", "The address redirects too often; enter its final address.", retryable=False
     )
