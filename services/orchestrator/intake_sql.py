@@ -10,7 +10,8 @@ import msgspec
 from packages.core.config import TurnSettings
 from packages.core.db.base import new_id, now
 from packages.core.db.direct import Statement, Transaction
-from packages.core.db.repositories.deliveries import PlatformStatus, apply_statuses, release_held
+from packages.core.db.repositories.deliveries import release_held
+from packages.core.db.repositories.delivery_statuses import PlatformStatus, apply_statuses, highest
 from packages.core.domain.conversations import Owner
 from packages.core.domain.messages import MESSAGE_KINDS, InboundEvent, InboundMessage
 from services.orchestrator import intake_effects
@@ -366,14 +367,10 @@ _HANDLED = Statement("UPDATE inbound_ledger SET state = 'answered' WHERE id = AN
 
 async def _report(on: Transaction, items: list[Item], stored: Stored) -> None:
     """Delivery statuses: the highest of each message in the batch is applied; unknown messages are noted as such."""
-    highest: dict[tuple[str, str], PlatformStatus] = {}
     tenants = {_status_key(item.event): item.event.tenant_id for item in items}
-    for item in items:
-        status = _platform_status(item.event)
-        key = (status.channel_config_id, status.external_id)
-        if key not in highest or status.status.rank > highest[key].status.rank:
-            highest[key] = status
-    found = await apply_statuses(on, list(highest.values()))
+    statuses = highest(_platform_status(item.event) for item in items)
+    reported = {(status.channel_config_id, status.external_id): status.status for status in statuses}
+    found = await apply_statuses(on, statuses)
     known = [item for item in items if _status_key(item.event) in found]
     unknown = [item for item in items if _status_key(item.event) not in found]
     if known:
@@ -384,7 +381,7 @@ async def _report(on: Transaction, items: list[Item], stored: Stored) -> None:
     for item in items:
         item.state = "answered" if item in known else "ignored"
     for key, message_id in found.items():
-        data = {"message_id": message_id, "status": highest[key].status}
+        data = {"message_id": message_id, "status": reported[key]}
         stored.live.append((tenants[key], {"type": "delivery.updated", "data": data}))
 
 
@@ -404,6 +401,7 @@ def _platform_status(event: InboundEvent) -> PlatformStatus:
         external_id=status.external_id,
         status=status.status,
         message_id=_own_id(status.correlation_id),
+        part=_part(status.correlation_id),
         covers_earlier=status.covers_earlier,
         at=status.at,
         error=error,
@@ -416,6 +414,12 @@ def _own_id(value: str | None) -> str | None:
         return str(UUID(value.partition(":")[0])) if value else None
     except ValueError:
         return None
+
+
+def _part(value: str | None) -> int:
+    """The part's number in a correlation id; the first part has none."""
+    number = (value or "").partition(":")[2]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 0
 
 
 def _json(value: Any) -> str:

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from packages.core.config import TurnSettings
 from packages.core.db.base import new_id
 from packages.core.db.repositories import deliveries
-from packages.core.db.repositories.deliveries import Claims, Draft, PlatformStatus, Settlement
+from packages.core.db.repositories.deliveries import Claims, Draft, Settlement
+from packages.core.db.repositories.delivery_statuses import PlatformStatus, apply_statuses
 from packages.core.db.session import Database
 from packages.core.domain.messages import DeliveryStatus
 from services.orchestrator.intake import Intake
@@ -68,7 +69,7 @@ class Outbox:
             error={"code": "131026"} if status is DeliveryStatus.FAILED else None,
         )
         async with self.database.across_tenants() as session:
-            return len(await deliveries.apply_statuses(session, [update]))
+            return len(await apply_statuses(session, [update]))
 
     async def due(self) -> list[str]:
         async with self.database.across_tenants() as session:
@@ -237,5 +238,5 @@ class TestApplyStatuses:
             channel_config_id=str(new_id()), external_id="x", status=DeliveryStatus.READ, message_id=str(message_id)
         )
         async with outbox.database.across_tenants() as session:
-            assert await deliveries.apply_statuses(session, [stranger]) == {}
+            assert await apply_statuses(session, [stranger]) == {}
         assert await outbox.state(message_id) == ("published", "queued")
