@@ -160,9 +160,9 @@ class Turns:
         return handover.reply(answer)
 
     async def _commit(self, turn: DueTurn, reply: Reply) -> str:
-        async with self._database.direct(turn.tenant_id) as transaction:
+        async with self._database.single_across_tenants() as connection:
             response = await turns_sql.commit(
-                transaction,
+                connection,
                 turn,
                 reply,
                 max_voids=self._turn.max_voids,

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import msgspec
 
-from packages.core.db.base import new_id
 from packages.core.db.direct import Statement, Transaction
 from packages.core.db.repositories import deliveries
 from packages.core.domain.conversations import Owner
@@ -50,7 +49,7 @@ class DueTurn:
 
 # A loose index scan over the tenants that have work, the most urgent of each, then round robin: one busy tenant
 # takes its turn like every other.
-_CLAIM = Statement("""
+_CLAIM = Statement(f"""
 WITH RECURSIVE tenants AS (
     (SELECT tenant_id FROM pending_turn ORDER BY tenant_id LIMIT 1)
     UNION ALL
@@ -68,63 +67,44 @@ WITH RECURSIVE tenants AS (
     SELECT id FROM pending_turn WHERE id IN (SELECT id FROM candidates)
         AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
     FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE pending_turn p SET lease_token = gen_random_uuid(), attempts = attempts + 1,
+        lease_until = now() + make_interval(secs => :lease)
+    FROM locked WHERE p.id = locked.id
+    RETURNING p.conversation_id, p.lease_token, p.attempts, p.voided, p.traceparent
 )
-UPDATE pending_turn p SET lease_token = gen_random_uuid(), attempts = attempts + 1,
-    lease_until = now() + make_interval(secs => :lease)
-FROM locked WHERE p.id = locked.id
-RETURNING p.conversation_id, p.lease_token, p.attempts, p.voided, p.traceparent
-""")
-
-_LOAD = Statement("""
-SELECT c.id, c.tenant_id, c.channel_config_id, c.recipient, c.owner, c.epoch, c.brand_id,
+SELECT l.lease_token, l.attempts, l.voided, l.traceparent,
+       c.id, c.tenant_id, c.channel_config_id, c.recipient, c.owner, c.epoch, c.brand_id,
        b.name AS brand_name, b.locale, b.timezone, b.knowledge_version, b.settings::text,
        p.display_name, p.tone, p.instructions, p.languages, p.greeting, p.sign_off, p.fallback_message,
-       p.handover_message
-FROM conversation c JOIN brand b ON b.id = c.brand_id LEFT JOIN persona_profile p ON p.brand_id = b.id
-WHERE c.id = ANY(:ids)
-""")
-
-_HISTORY = Statement(f"""
-SELECT m.* FROM unnest(CAST(:ids AS uuid[])) AS c(id) CROSS JOIN LATERAL (
-    SELECT m.conversation_id, m.id, m.seq, m.author, m.kind, m.text, m.content->>'payload' AS payload,
-           m.direction = 'inbound' AND m.answered_by IS NULL AS is_open
-    FROM message_log m
-    WHERE m.conversation_id = c.id AND m.direction <> 'internal' AND m.status <> 'void'
-    ORDER BY m.seq DESC LIMIT {HISTORY}
-) m ORDER BY m.conversation_id, m.seq
+       p.handover_message, history.messages::text
+FROM claimed l JOIN conversation c ON c.id = l.conversation_id
+JOIN brand b ON b.id = c.brand_id LEFT JOIN persona_profile p ON p.brand_id = b.id
+CROSS JOIN LATERAL (
+    SELECT COALESCE(json_agg(m ORDER BY m.seq), '[]') AS messages FROM (
+        SELECT m.id, m.seq, m.author, m.kind, m.text, m.content->>'payload' AS payload,
+               m.direction = 'inbound' AND m.answered_by IS NULL AS is_open
+        FROM message_log m
+        WHERE m.conversation_id = c.id AND m.direction <> 'internal' AND m.status <> 'void'
+        ORDER BY m.seq DESC LIMIT {HISTORY}
+    ) m
+) history
 """)  # noqa: S608 - the constant above
+
+_decode_messages = msgspec.json.Decoder(list[LoggedMessage]).decode
 
 
 async def claim(on: Transaction, *, slots: int, lease_seconds: float, busy: Sequence[UUID]) -> list[DueTurn]:
-    """Claim up to `slots` due turns, fairly across tenants, and load them: three statements however many they are.
+    """Claim up to `slots` due turns, fairly across tenants, and load them: one statement however many they are.
 
     Args:
         busy: tenants that already have their share of this process.
     """
-    claims = {
-        row.conversation_id: row for row in await _CLAIM.fetch(on, slots=slots, lease=lease_seconds, busy=list(busy))
-    }
-    if not claims:
-        return []
-    ids = {"ids": list(claims)}
-    histories: dict[UUID, list[LoggedMessage]] = {key: [] for key in claims}
-    conversations = await _LOAD.fetch(on, **ids)
-    for row in await _HISTORY.fetch(on, **ids):
-        histories[row.conversation_id].append(
-            LoggedMessage(
-                id=row.id,
-                seq=row.seq,
-                author=row.author,
-                kind=row.kind,
-                text=row.text,
-                payload=row.payload,
-                is_open=row.is_open,
-            )
-        )
-    return [_due_turn(row, claims[row.id], histories[row.id]) for row in conversations]
+    rows = await _CLAIM.fetch(on, slots=slots, lease=lease_seconds, busy=list(busy))
+    return [_due_turn(row) for row in rows]
 
 
-def _due_turn(row: Any, lease: Any, messages: list[LoggedMessage]) -> DueTurn:
+def _due_turn(row: Any) -> DueTurn:
     return DueTurn(
         tenant_id=row.tenant_id,
         conversation_id=row.id,
@@ -132,10 +112,10 @@ def _due_turn(row: Any, lease: Any, messages: list[LoggedMessage]) -> DueTurn:
         recipient=row.recipient,
         owner=row.owner,
         epoch=row.epoch,
-        lease_token=lease.lease_token,
-        attempts=lease.attempts,
-        voided=lease.voided,
-        traceparent=lease.traceparent,
+        lease_token=row.lease_token,
+        attempts=row.attempts,
+        voided=row.voided,
+        traceparent=row.traceparent,
         brand=BrandProfile(
             id=str(row.brand_id),
             tenant_id=str(row.tenant_id),
@@ -153,45 +133,67 @@ def _due_turn(row: Any, lease: Any, messages: list[LoggedMessage]) -> DueTurn:
             fallback_message=row.fallback_message or "",
             handover_message=row.handover_message or "",
         ),
-        messages=messages,
+        messages=_decode_messages(row.messages),
     )
+
+
+_ANSWERED = frozenset({"answer", "answer and go on"})
 
 
 class LostLease(Exception):
     """Another process has taken the turn over; whatever this one decided is void."""
 
 
-_LOCK = Statement("""
-SELECT c.epoch, c.owner, c.status, p.voided
-FROM conversation c JOIN pending_turn p ON p.conversation_id = c.id
-WHERE c.id = :conversation_id AND p.lease_token = :lease_token
-FOR UPDATE OF c, p
-""")
-
-_VOID = Statement("""
-UPDATE pending_turn SET lease_token = NULL, lease_until = NULL, voided = voided + 1, attempts = 0
-WHERE conversation_id = :conversation_id
-""")
-
-_DROP = Statement("DELETE FROM pending_turn WHERE conversation_id = :conversation_id")
-
-_FINISH = Statement("""
-WITH dropped AS (
-    DELETE FROM pending_turn WHERE conversation_id = :conversation_id AND :is_last
+# All of a turn's end, or nothing, in one statement. What it decides rests on rows that it has locked, as they are then;
+# what it writes joins those. The columns of the message and its delivery are those of `deliveries.queue`.
+_COMMIT = Statement(f"""
+WITH held AS (
+    SELECT c.id, c.tenant_id, c.epoch, CASE
+        WHEN c.owner = '{Owner.HUMAN}' OR c.status <> 'open' THEN 'drop'
+        WHEN c.epoch = :epoch THEN 'answer'
+        WHEN p.voided < :max_voids THEN 'void'
+        ELSE 'answer and go on' END AS verdict
+    FROM conversation c JOIN pending_turn p ON p.conversation_id = c.id
+    WHERE c.id = :conversation_id AND p.lease_token = :lease_token
+    FOR UPDATE OF c, p
+), answering AS (
+    SELECT id, tenant_id, epoch FROM held WHERE verdict IN ('answer', 'answer and go on')
+), ended AS (
+    DELETE FROM pending_turn p USING held h WHERE p.conversation_id = h.id AND h.verdict IN ('answer', 'drop')
 ), again AS (
-    UPDATE pending_turn SET lease_token = NULL, lease_until = NULL, voided = 0, attempts = 0, first_at = now()
-    WHERE conversation_id = :conversation_id AND NOT :is_last
+    UPDATE pending_turn p SET lease_token = NULL, lease_until = NULL, attempts = 0,
+        voided = CASE h.verdict WHEN 'void' THEN p.voided + 1 ELSE 0 END,
+        first_at = CASE h.verdict WHEN 'void' THEN p.first_at ELSE now() END
+    FROM held h WHERE p.conversation_id = h.id AND h.verdict IN ('void', 'answer and go on')
+), message AS (
+    INSERT INTO message_log (id, tenant_id, conversation_id, direction, author, kind, text, content, status,
+                             citations, context, trace, sent_at, created_at)
+    SELECT :reply_id, tenant_id, id, 'outbound', 'bot', 'text', :text, '{{}}', 'queued',
+           CAST(:citations AS jsonb), CAST(:context AS jsonb), CAST(:trace AS jsonb), now(), now()
+    FROM answering
+    RETURNING seq
+), queued AS (
+    INSERT INTO delivery (id, tenant_id, conversation_id, channel_config_id, seq, epoch, payload, state, publishes,
+                          attempts, in_doubt, next_attempt_at, created_at)
+    SELECT :reply_id, a.tenant_id, a.id, :channel_config_id, m.seq, a.epoch, CAST(:payload AS jsonb),
+           'published', 1, 0, 0, now() + make_interval(secs => :republish_seconds), now()
+    FROM answering a, message m
+), touched AS (
+    UPDATE conversation c SET last_message_at = now(),
+        owner = CASE WHEN CAST(:reason AS text) IS NULL THEN c.owner ELSE 'offered' END,
+        owner_reason = COALESCE(CAST(:reason AS text), c.owner_reason),
+        offered_until = CASE WHEN CAST(:reason AS text) IS NULL THEN c.offered_until
+                             ELSE now() + make_interval(secs => :offer_seconds) END
+    FROM answering a WHERE c.id = a.id
 ), answered AS (
-    UPDATE message_log SET answered_by = :reply_id
-    WHERE conversation_id = :conversation_id AND direction = 'inbound' AND answered_by IS NULL AND seq <= :up_to
-    RETURNING id
+    UPDATE message_log m SET answered_by = :reply_id FROM answering a
+    WHERE m.conversation_id = a.id AND m.direction = 'inbound' AND m.answered_by IS NULL AND m.seq <= :up_to
+    RETURNING m.id
 ), ledger AS (
     UPDATE inbound_ledger l SET state = 'answered', reason = NULL FROM answered a WHERE l.message_id = a.id
 )
-UPDATE conversation SET owner = 'offered', owner_reason = CAST(:reason AS text),
-    offered_until = now() + make_interval(secs => :offer_seconds)
-WHERE id = :conversation_id AND CAST(:reason AS text) IS NOT NULL
-""")
+SELECT verdict FROM held
+""")  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,20 +227,7 @@ async def commit(
     Raises:
         LostLease: another process owns the turn now.
     """
-    keys = {"conversation_id": turn.conversation_id, "lease_token": turn.lease_token}
-    held = await _LOCK.fetch(on, **keys)
-    if not held:
-        raise LostLease(f"conversation {turn.conversation_id}")
-    now_held = held[0]
-    if now_held.owner == Owner.HUMAN or now_held.status != "open":
-        await _DROP.fetch(on, conversation_id=turn.conversation_id)
-        return None
-    is_last = now_held.epoch == turn.epoch
-    if not is_last and now_held.voided < max_voids:
-        await _VOID.fetch(on, conversation_id=turn.conversation_id)
-        return None
     draft = deliveries.Draft(
-        id=new_id(),
         tenant_id=turn.tenant_id,
         brand_id=UUID(turn.brand.id),
         conversation_id=turn.conversation_id,
@@ -246,23 +235,35 @@ async def commit(
         recipient=turn.recipient,
         author="bot",
         text=reply.text,
-        epoch=now_held.epoch,
         citations=reply.citations,
-        context=reply.context,
-        trace=reply.trace,
         traceparent=turn.traceparent,
     )
-    response = await deliveries.queue(on, draft, republish_seconds=republish_seconds)
-    await _FINISH.fetch(
+    response = draft.response()
+    held = await _COMMIT.fetch(
         on,
         conversation_id=turn.conversation_id,
-        is_last=is_last,
+        lease_token=turn.lease_token,
+        epoch=turn.epoch,
+        max_voids=max_voids,
         reply_id=draft.id,
+        channel_config_id=turn.channel_config_id,
+        text=reply.text,
+        citations=_json(reply.citations),
+        context=_json(reply.context),
+        trace=_json(reply.trace) if reply.trace else None,
+        payload=_json(response),
+        republish_seconds=republish_seconds,
         up_to=turn.messages[-1].seq,
         reason=reply.hand_over,
         offer_seconds=offer_seconds,
     )
-    return response
+    if not held:
+        raise LostLease(f"conversation {turn.conversation_id}")
+    return response if held[0].verdict in _ANSWERED else None
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 _RENEW = Statement("""
