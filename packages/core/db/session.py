@@ -92,8 +92,9 @@ def async_url(url: str) -> URL:
 def _engine(url: str, role: str, pool_size: int, name: str) -> AsyncEngine:
     return create_async_engine(
         async_url(url),
-        pool_size=pool_size,
-        max_overflow=pool_size,
+        # An overflow connection is closed when it comes back, and to open one costs several times a request.
+        pool_size=2 * pool_size,
+        max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=False,
         pool_recycle=1800,
