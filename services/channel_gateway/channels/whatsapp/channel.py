@@ -1,17 +1,28 @@
 """WhatsApp through Meta's Cloud API."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 from pydantic import BaseModel, Field, SecretStr
 
-from packages.core.domain.channels import Capabilities, Rate
+from packages.core.domain.channels import Capabilities, Finding, Rate
 from packages.core.domain.channels import Channel as Account
+from packages.core.domain.messages import Attachment, Signal
 from services.channel_gateway import meta
-from services.channel_gateway.channels import Channel, Forged, Item, Part, SendResult, WebhookRequest
-from services.channel_gateway.channels.whatsapp import inbound, outbound
+from services.channel_gateway.channels import (
+    Channel,
+    Download,
+    Forged,
+    Item,
+    Part,
+    SendResult,
+    TemplateInfo,
+    WebhookRequest,
+)
+from services.channel_gateway.channels.whatsapp import inbound, media, outbound, setup, templates
+from services.channel_gateway.channels.whatsapp.number import Number
 
-TIMEOUT_SECONDS = 10.0
 _MB = 1024 * 1024
 
 
@@ -40,7 +51,14 @@ class WhatsApp(Channel):
             "sticker": 500 * 1024,
         },
         caption_limit=1024,
+        buttons=outbound.BUTTONS,
+        button_limit=outbound.BUTTON_TITLE,
+        link_buttons=1,
+        list_rows=outbound.ROWS,
+        templates=True,
+        reactions=True,
         typing=True,
+        read_marks=True,
         delivery_receipts=True,
         read_receipts=True,
         reports_sends=True,
@@ -48,6 +66,9 @@ class WhatsApp(Channel):
         person_rate=Rate(per_second=1 / 6, burst=45),
     )
     Credentials = WhatsAppCredentials
+
+    def __init__(self) -> None:
+        self._shapes = templates.Shapes()
 
     def account_id(self, credentials: BaseModel) -> str | None:
         """The phone number id; the printed number may change its format."""
@@ -84,14 +105,64 @@ class WhatsApp(Channel):
         return inbound.parse(request.body)
 
     async def send(self, part: Part, account: Account, http: aiohttp.ClientSession) -> SendResult:
-        """Send one message."""
-        base = str(account.settings.get("api_base") or "https://graph.facebook.com").rstrip("/")
-        version = str(account.settings.get("api_version") or "v26.0")
-        credentials = account.credentials
-        return await outbound.post(
-            http,
-            f"{base}/{version}/{credentials.phone_number_id}/messages",
-            credentials.access_token.get_secret_value(),
-            outbound.request_body(part),
-            TIMEOUT_SECONDS,
-        )
+        """Send one message; a file goes up first."""
+        number = Number(account, http)
+        named: dict[str, str] = {}
+        if part.file:
+            found = await self._named(number, part)
+            if isinstance(found, SendResult):
+                return found
+            named = found
+        template = None
+        if part.template:
+            template = templates.filled(part.template, await self._shapes.find(number, part.template))
+        return outbound.result(await number.post(outbound.request_body(part, named, template)))
+
+    async def _named(self, number: Number, part: Part) -> dict[str, str] | SendResult:
+        """The part's file as a message names it: by the id of an upload, or, where that would take long, by link."""
+        assert part.file
+        if part.file.size > media.UPLOAD_LIMIT:
+            return {"link": part.file.url}
+        answer = await media.upload(number, part.file)
+        uploaded = answer.object().get("id") if answer.ok else None
+        if isinstance(uploaded, str | int):
+            return {"id": str(uploaded)}
+        if answer.lost or answer.ok:  # nothing has reached the customer, so this is no doubt
+            return SendResult(outcome="retry", code="upload", reason=answer.reason or "The upload got no id.")
+        return outbound.result(answer)
+
+    async def signal(self, signal: Signal, account: Account, http: aiohttp.ClientSession) -> None:
+        """Mark the customer's message as read, and show typing; the platform does the latter only for a message."""
+        if signal.external_id:
+            mark = outbound.read_mark(signal.external_id, typing=signal.kind == "typing")
+            await Number(account, http).post(mark)
+
+    def download(
+        self, attachment: Attachment, account: Account, http: aiohttp.ClientSession
+    ) -> AbstractAsyncContextManager[Download]:
+        """A customer's file, by its id.
+
+        Raises:
+            FileUnavailable: on entering.
+        """
+        return media.download(Number(account, http), attachment)
+
+    async def connect(self, account: Account, http: aiohttp.ClientSession) -> list[Finding]:
+        """Check the token, subscribe the app and set the number's webhook."""
+        return await setup.connect(Number(account, http))
+
+    async def disconnect(self, account: Account, http: aiohttp.ClientSession) -> None:
+        """Take the number's webhook back."""
+        await setup.disconnect(Number(account, http))
+
+    async def diagnose(self, account: Account, http: aiohttp.ClientSession) -> list[Finding]:
+        """Token, secret, quality, limits, health, webhook, subscription, templates."""
+        return await setup.diagnose(Number(account, http))
+
+    async def templates(self, account: Account, http: aiohttp.ClientSession) -> list[TemplateInfo]:
+        """The business account's templates.
+
+        Raises:
+            Unavailable: WhatsApp does not list them.
+        """
+        return await templates.listed(Number(account, http))
