@@ -17,6 +17,7 @@ from services.channel_gateway.channels.twilio.form import parameters
 MESSAGE_ID = "message_id"
 """Name in the query of our status callback under which our id of the message comes back."""
 
+_MEDIA_TYPES = mimetypes.MimeTypes()  # what Python knows by itself, the same on every machine
 _MOST_MEDIA = 10
 _MOST_RAW = 200
 _STATUSES = {
@@ -237,9 +238,9 @@ def _names_the_file(text: str, attachment: Attachment) -> bool:
     """Whether the body of a document is its file name, which Twilio puts there when the person wrote no caption."""
     if not _FILE_NAME.fullmatch(text):
         return False
-    guessed, _ = mimetypes.guess_type(text)
+    guessed, _ = _MEDIA_TYPES.guess_type(text)
     given = (attachment.media_type or "").partition(";")[0].strip().lower()
-    return guessed == given or (guessed is None and " " not in text)
+    return " " not in text or guessed == given
 
 
 def _renamed(attachment: Attachment, filename: str) -> Attachment:

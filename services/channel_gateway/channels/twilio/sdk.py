@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
-from twilio.base.exceptions import TwilioRestException, TwilioServiceException  # type: ignore[import-untyped]
+import msgspec
+from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]
 from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
@@ -20,7 +21,7 @@ CONNECT_SECONDS = 5.0
 NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """No connection was made, so nothing left this machine."""
 NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError)
-REFUSED = (TwilioRestException, TwilioServiceException)
+REFUSED = (TwilioException,)
 UNREADABLE = (ValueError, TypeError, AttributeError, KeyError)
 """What the SDK raises for an answer that is not Twilio's."""
 
@@ -111,12 +112,28 @@ def _client(account: Account, http: aiohttp.ClientSession, username: str, passwo
 
 
 def refused(error: Exception) -> tuple[int, int | None, str]:
-    """HTTP status, Twilio's code (None where the answer has none) and its words, of either kind of SDK error."""
-    status = int(getattr(error, "status", 0) or 0)
-    code: Any = getattr(error, "code", None)
+    """HTTP status, Twilio's code (None where the answer has none) and its words, of each kind of SDK error."""
+    status, code, words = _of_page(error) or _of_record(error)
     number = code if isinstance(code, int) and code != status else None
+    return status, number, str(words or "").removeprefix("Unable to create record: ")
+
+
+def _of_record(error: Exception) -> tuple[int, Any, Any]:
     words = getattr(error, "detail", None) or getattr(error, "title", None) or getattr(error, "msg", "")
-    return status, number, str(words or "").partition("Unable to create record: ")[2] or str(words or "")
+    return int(getattr(error, "status", 0) or 0), getattr(error, "code", None), words
+
+
+def _of_page(error: Exception) -> tuple[int, Any, Any] | None:
+    """Lists fail with a bare exception that holds the answer itself."""
+    response = next((value for value in error.args if isinstance(value, Response)), None)
+    if response is None:
+        return None
+    try:
+        answer = msgspec.json.decode(response.text)
+    except msgspec.DecodeError:
+        answer = None
+    found = answer if isinstance(answer, dict) else {}
+    return response.status_code, found.get("code"), found.get("message") or found.get("detail") or ""
 
 
 def _encoded(data: dict[str, object] | None, media_type: str) -> bytes | None:

@@ -104,7 +104,7 @@ class Stand:
 
     url: str = ""
     answers: list[tuple[int | None, str, dict[str, str]]] = field(default_factory=list)
-    by_path: dict[str, tuple[int, str, dict[str, str]]] = field(default_factory=dict)
+    by_path: dict[str, tuple[int | None, str, dict[str, str]]] = field(default_factory=dict)
     requests: list[Seen] = field(default_factory=list)
 
     def answer(self, status: int | None, body: Any = "", **headers: str) -> None:
@@ -112,7 +112,7 @@ class Stand:
         text = body if isinstance(body, str) else json.dumps(body)
         self.answers.append((status, text, headers))
 
-    def at(self, path: str, status: int, body: Any = "", **headers: str) -> None:
+    def at(self, path: str, status: int | None, body: Any = "", **headers: str) -> None:
         """Give this answer at a path (`GET /v1/x`)."""
         self.by_path[path] = (status, body if isinstance(body, str) else json.dumps(body), headers)
 

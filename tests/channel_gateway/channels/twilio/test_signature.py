@@ -28,7 +28,10 @@ from tests.channel_gateway.channels.twilio.conftest import (
 )
 
 VECTORS = cases("signatures_expected")
-KEY = {"signing_key_id": "webhooks_sharedkey_example01", "signing_key_secret": "example-shared-key-secret-0001"}
+KEY: dict[str, Any] = {
+    "signing_key_id": "webhooks_sharedkey_example01",
+    "signing_key_secret": "example-shared-key-secret-0001",
+}
 
 
 def passes(request: WebhookRequest, account: Account) -> bool:
