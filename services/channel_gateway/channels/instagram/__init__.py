@@ -1,0 +1,5 @@
+"""Instagram messaging through Meta's API."""
+
+from services.channel_gateway.channels.instagram.channel import Instagram
+
+channel = Instagram()
