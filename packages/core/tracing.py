@@ -8,7 +8,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from packages.core.config import OtelSettings
@@ -19,10 +19,9 @@ _propagator = TraceContextTextMapPropagator()
 
 def configure(service: str, settings: OtelSettings) -> TracerProvider:
     """Make spans in this process, and send them over OTLP/HTTP where an endpoint is set. Call once."""
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": f"parley-{service}"}),
-        sampler=ParentBased(TraceIdRatioBased(settings.sample_ratio)),
-    )
+    # Without an endpoint nobody reads a span: then only its ids are made, for the logs and the traces of replies.
+    sampler = ParentBased(TraceIdRatioBased(settings.sample_ratio)) if settings.endpoint else ALWAYS_OFF
+    provider = TracerProvider(resource=Resource.create({"service.name": f"parley-{service}"}), sampler=sampler)
     if settings.endpoint:
         exporter = OTLPSpanExporter(endpoint=f"{settings.endpoint.rstrip('/')}/v1/traces", timeout=5)
         provider.add_span_processor(BatchSpanProcessor(exporter))
