@@ -1,11 +1,8 @@
 """Parse a foreign file in a process of its own, limited in time, memory and output: a hostile file ends there."""
 
 import asyncio
-import contextlib
 import json
-import os
 import signal
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from packages.rag.documents import Document, UnreadableDocument
+from packages.rag.nursery import run_forked
 
 MB = 1024 * 1024
 log = structlog.get_logger(__name__)
@@ -62,35 +60,16 @@ async def _run(folder: Path, media_type: str, filename: str | None, limits: Pars
         "cpu_seconds": limits.cpu_seconds,
         "output_bytes": limits.output_bytes,
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "packages.rag.parse_file",
-        json.dumps(request),
-        cwd=Path(__file__).parents[2],
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "TMPDIR": str(folder)},
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(limits.wall_seconds):
-            _, errors = await process.communicate()
-    except TimeoutError:
-        return None
-    finally:
-        await _end(process)
-    if process.returncode:
-        log.warning("parsing process failed", status=process.returncode, stderr=errors.decode(errors="replace")[-2000:])
-    return process.returncode
+    status = await run_forked(request, limits.wall_seconds)
+    if status:
+        errors = await asyncio.to_thread(_errors, folder)
+        log.warning("parsing process failed", status=status, stderr=errors)
+    return status
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill what is left of the process and of all that it started."""
-    with contextlib.suppress(ProcessLookupError):  # The whole group is gone already: the ordinary case.
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+def _errors(folder: Path) -> str:
+    file = folder / "errors"
+    return file.read_text(errors="replace")[-2000:] if file.exists() else ""
 
 
 def _answer(folder: Path, status: int | None, limits: ParseLimits) -> Document:
@@ -108,6 +87,11 @@ def _answer(folder: Path, status: int | None, limits: ParseLimits) -> Document:
     answer = json.loads((folder / "output").read_text())
     if "document" in answer:
         return Document.from_dict(answer["document"])
+    if answer["code"] == "too_deep" and answer["error"] == "depth":
+        raise UnreadableDocument(
+            "This file nests its elements too deep to be read. Save it again as a simpler one and upload the copy.",
+            code="too_complex",
+        )
     if answer["code"] == "too_complex":
         raise UnreadableDocument(
             f"Reading this file needs more than {limits.memory_bytes // MB} MB of memory. "

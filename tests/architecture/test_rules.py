@@ -10,7 +10,7 @@ import pytest
 from tests.architecture.tree import ROOT, SOURCES, name, text_files
 
 ENVIRONMENT = {
-    "packages/rag/sandbox.py": "gives the limited child process an environment of its own",
+    "packages/rag/nursery.py": "gives the parsing processes an environment of their own",
     "services/local/engines.py": "hands the environment on to child processes",
     "services/local/schema.py": "hands the environment on to Alembic",
     "services/orchestrator/engine/guardrails.py": "guardrails-ai takes two of its settings from there alone",

@@ -99,10 +99,11 @@ async def test_size_is_limited_before_anything_is_read() -> None:
 
 
 async def test_the_event_loop_goes_on_meanwhile() -> None:
-    parsing = asyncio.create_task(parse_sandboxed(b"Text.", media_type="text/plain"))
+    paragraphs = b"\n\n".join(b"Paragraph %d." % number for number in range(50_000))
+    parsing = asyncio.create_task(parse_sandboxed(paragraphs, media_type="text/plain"))
     ticks = 0
     while not parsing.done():
         await asyncio.sleep(0.005)
         ticks += 1
     assert ticks > 3
-    assert parsing.result().blocks[0].text == "Text."
+    assert parsing.result().blocks[0].text == "Paragraph 0."
