@@ -115,9 +115,9 @@ def read(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> 
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         document = None
-    if status < 400 and not (isinstance(document, dict) and isinstance(document.get("error"), dict)):
-        return GraphAnswer(status=status, body=document)
     error = _error(document)
+    if 200 <= status < 300 and error is None:
+        return GraphAnswer(status=status, body=document)
     reason = error.text if error else f"Meta answered with status {status}."
     return GraphAnswer(status=status, body=document, error=error, reason=reason, retry_after=_pause(headers or {}))
 

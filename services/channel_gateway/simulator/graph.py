@@ -1,5 +1,6 @@
 """What the simulators of Meta's platforms share: the Graph API's errors, its tokens, and paths that both have."""
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ COMMON: Mapping[int, Wording] = {
 }
 """Codes of the Graph API itself. A platform adds its own in its subclass of GraphError."""
 
+_VERSION = re.compile(r"/v\d+\.\d+/")
 _UNPREFIXED = frozenset({0, 190})
 
 
@@ -133,6 +135,12 @@ class SharedRoute(Route):
     ) -> None:
         super().__init__(path, endpoint, methods=methods)
         self._owns = owns
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Paths below a version of the Graph API alone: other platforms' may have as many parts."""
+        if scope["type"] == "http" and not _VERSION.match(scope["path"]):
+            return Match.NONE, {}
+        return super().matches(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on."""
