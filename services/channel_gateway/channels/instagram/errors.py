@@ -104,7 +104,7 @@ def result(answer: GraphAnswer) -> SendResult:
         known = meaning(answer.error)
         return SendResult(
             outcome=known.outcome,
-            code=_code(answer.error),
+            code=str(answer.error.code),
             reason=(known.text or answer.error.text)[:500],
             retry_after=(answer.retry_after or known.retry_after) if known.outcome == "retry" else None,
             scope=known.scope,
@@ -114,8 +114,3 @@ def result(answer: GraphAnswer) -> SendResult:
     return SendResult(
         outcome=outcome, code=f"http_{answer.status}", reason=answer.reason[:500], retry_after=answer.retry_after
     )
-
-
-def _code(error: GraphError) -> str:
-    """The platform's code, with the subcode where there is one."""
-    return f"{error.code}/{error.subcode}" if error.subcode else str(error.code)

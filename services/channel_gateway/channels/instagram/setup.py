@@ -55,7 +55,7 @@ _PERSONAL = "Switch the account to a business or creator account in the Instagra
 async def connect(account: Account, http: aiohttp.ClientSession) -> list[Finding]:
     """Check the token and whose it is, then subscribe the app to the account's events."""
     token_findings, usable = await _token(account, http)
-    local = _local(account)
+    local = told_without_asking(account)
     if not usable:
         return [*token_findings, *local]
     answer = await _subscribe(account, http, FIELDS[_login(account)])
@@ -79,7 +79,7 @@ async def diagnose(account: Account, http: aiohttp.ClientSession) -> list[Findin
     """Token, account, subscription, secrets and public address; changes nothing."""
     token_findings, usable = await _token(account, http)
     subscription = [await _subscription(account, http)] if usable else []
-    return [*token_findings, *subscription, *_local(account)]
+    return [*token_findings, *subscription, *told_without_asking(account)]
 
 
 def _login(account: Account) -> str:
@@ -150,8 +150,8 @@ async def _subscription(account: Account, http: aiohttp.ClientSession) -> Findin
     return Finding(check="subscription", level="ok", message="The Meta app gets the account's messages and events.")
 
 
-def _local(account: Account) -> list[Finding]:
-    """What can be told without asking."""
+def told_without_asking(account: Account) -> list[Finding]:
+    """What can be told of an account without asking the platform: its secret, and the address that is called."""
     findings: list[Finding] = []
     if account.credentials.app_secret.get_secret_value():
         message = "The Meta app's secret is set; webhooks are checked with it."
