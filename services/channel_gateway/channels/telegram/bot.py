@@ -1,5 +1,8 @@
 """python-telegram-bot's client over the gateway's own HTTP session, which refuses addresses inside networks."""
 
+from collections.abc import Awaitable
+from typing import TypeVar
+
 import aiohttp
 import msgspec
 from telegram import Bot
@@ -13,6 +16,7 @@ TIMEOUT_SECONDS = 10.0
 UPLOAD_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
 _LARGEST_ANSWER = 4 * 1024 * 1024
+Answer = TypeVar("Answer")
 
 
 class Unreached(TelegramError):
@@ -116,9 +120,30 @@ def _encoded(data: RequestData | None) -> tuple[aiohttp.FormData | bytes | None,
     return form, {}
 
 
+async def ask(call: Awaitable[Answer]) -> Answer:
+    """The result of a method of the Bot.
+
+    Raises:
+        TelegramError: how it failed; also for answers that are well-formed, but hold something else than they should.
+    """
+    try:
+        return await call
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise Unanswered(f"the answer was not Telegram's: {type(error).__name__}") from None
+
+
 def base_of(account: Account) -> str:
     """Scheme and host of the API: Telegram's, or `settings.api_base`."""
     return str(account.settings.get("api_base") or API).rstrip("/")
+
+
+class DiscreetBot(Bot):
+    """The library's client; its own representation would show the token in logs."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "DiscreetBot()"
 
 
 def bot_of(account: Account, http: aiohttp.ClientSession) -> Bot:
@@ -128,7 +153,7 @@ def bot_of(account: Account, http: aiohttp.ClientSession) -> Bot:
         telegram.error.InvalidToken: the token is empty.
     """
     base, request = base_of(account), SessionRequest(http)
-    return Bot(
+    return DiscreetBot(
         account.credentials.bot_token.get_secret_value(),
         base_url=f"{base}/bot",
         base_file_url=f"{base}/file/bot",

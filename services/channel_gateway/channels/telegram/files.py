@@ -15,7 +15,7 @@ from yarl import URL
 from packages.core.domain.channels import Channel as Account
 from packages.core.domain.messages import Attachment
 from services.channel_gateway.channels import Download, FileUnavailable
-from services.channel_gateway.channels.telegram.bot import CONNECT_SECONDS, Refused, base_of, bot_of
+from services.channel_gateway.channels.telegram.bot import CONNECT_SECONDS, Refused, ask, base_of, bot_of
 
 _PIECE = 64 * 1024
 _READ_SECONDS = 30.0
@@ -53,7 +53,7 @@ async def _path(attachment: Attachment, account: Account, http: aiohttp.ClientSe
     if not attachment.external_id:
         raise FileUnavailable("The message names no file.")
     try:
-        file = await bot_of(account, http).get_file(attachment.external_id)
+        file = await ask(bot_of(account, http).get_file(attachment.external_id))
     except Refused as error:
         raise _unavailable(error) from None
     except InvalidToken:

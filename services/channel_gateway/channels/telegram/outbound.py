@@ -11,9 +11,11 @@ from telegram import (
     InlineKeyboardMarkup,
     InputFile,
     LinkPreviewOptions,
+    Message,
     ReactionTypeEmoji,
     ReplyParameters,
 )
+from telegram.constants import ReactionEmoji
 from telegram.error import TelegramError
 
 from packages.core.domain.channels import Channel as Account
@@ -26,7 +28,7 @@ from services.channel_gateway.channels.telegram.answers import (
     is_bad_markup,
     is_bad_picture,
 )
-from services.channel_gateway.channels.telegram.bot import bot_of
+from services.channel_gateway.channels.telegram.bot import Unanswered, ask, bot_of
 
 CALLBACK_BYTES = 64
 _ROW_CHARACTERS = 24
@@ -35,6 +37,9 @@ _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 _VOICE = {"audio/ogg", "audio/opus"}
 _MUSIC = {"audio/mpeg", "audio/mp3", "audio/mp4", "audio/m4a", "audio/x-m4a"}
 _STICKERS = {"image/webp", "video/webm", "application/x-tgsticker"}
+
+_VARIATION = "\ufe0f"  # keyboards put it behind some emoji (❤️), where Telegram's list has the bare sign
+_REACTIONS = {str(emoji).replace(_VARIATION, ""): str(emoji) for emoji in ReactionEmoji}
 
 
 async def send(part: Part, account: Account, http: aiohttp.ClientSession) -> SendResult:
@@ -62,7 +67,7 @@ async def _deliver(bot: Bot, part: Part, address: Address) -> SendResult:
     marked, as_document = part.text != part.plain, False
     while True:
         try:
-            message = await _request(bot, part, address, data, marked=marked, as_document=as_document)
+            message = await ask(_request(bot, part, address, data, marked=marked, as_document=as_document))
         except TelegramError as error:
             if marked and is_bad_markup(error):
                 marked = False
@@ -71,13 +76,15 @@ async def _deliver(bot: Bot, part: Part, address: Address) -> SendResult:
                 as_document = True
                 continue
             raise
+        if not isinstance(message, Message):
+            raise Unanswered("the answer names no message")
         external_id = addresses.message_id(str(message.chat.id), message.message_id, address.business)
         return SendResult(outcome="sent", external_id=external_id)
 
 
 def _request(
     bot: Bot, part: Part, address: Address, data: bytes | None, *, marked: bool, as_document: bool
-) -> Awaitable[Any]:
+) -> Awaitable[Message]:
     """The one call of the Bot API that shows the part."""
     common: dict[str, Any] = {
         "chat_id": address.chat,
@@ -96,7 +103,7 @@ def _request(
         del common["parse_mode"]
     else:
         common["caption"] = words or None
-    call: Callable[..., Awaitable[Any]] = getattr(bot, method)
+    call: Callable[..., Awaitable[Message]] = getattr(bot, method)
     return call(**{field: upload}, **common)
 
 
@@ -164,6 +171,8 @@ async def _react(bot: Bot, part: Part, address: Address) -> SendResult:
     if address.business:
         return _failed("no_reactions", "Bots cannot react in the chats of a business account.")
     emoji = part.reaction.emoji
+    if emoji:
+        emoji = _REACTIONS.get(emoji.replace(_VARIATION, ""), emoji)
     await bot.set_message_reaction(address.chat, number, [ReactionTypeEmoji(emoji)] if emoji else [])
     return SendResult(outcome="sent")
 

@@ -10,7 +10,7 @@ from telegram.error import InvalidToken, TelegramError
 
 from packages.core.domain.channels import Channel as Account
 from packages.core.domain.channels import Finding
-from services.channel_gateway.channels.telegram.bot import Refused, bot_of
+from services.channel_gateway.channels.telegram.bot import Refused, ask, bot_of
 
 ALLOWED_UPDATES = (
     "message",
@@ -39,7 +39,7 @@ async def connect(account: Account, http: aiohttp.ClientSession) -> list[Finding
     findings = [_secret(account), *_public_url(account)]
     try:
         bot = bot_of(account, http)
-        findings.insert(0, _token(await bot.get_me()))
+        findings.insert(0, _token(await ask(bot.get_me())))
     except TelegramError as error:
         return [_token_error(error), *findings]
     if any(finding.level == "error" for finding in findings):
@@ -61,7 +61,7 @@ async def disconnect(account: Account, http: aiohttp.ClientSession) -> None:
     """Take the webhook back, if it is ours: another system may have registered its own since."""
     try:
         bot = bot_of(account, http)
-        if (await bot.get_webhook_info()).url == account.webhook_url:
+        if (await ask(bot.get_webhook_info())).url == account.webhook_url:
             await bot.delete_webhook(drop_pending_updates=False)
     except TelegramError:
         return  # nothing is lost: an unknown webhook is refused
@@ -72,7 +72,7 @@ async def diagnose(account: Account, http: aiohttp.ClientSession) -> list[Findin
     local = [_secret(account), *_public_url(account)]
     try:
         bot = bot_of(account, http)
-        token = _token(me := await bot.get_me())
+        token = _token(me := await ask(bot.get_me()))
     except TelegramError as error:
         return [_token_error(error), *local]
     return [token, *local, *_privacy(me), *await _registered(bot, account)]
@@ -80,7 +80,7 @@ async def diagnose(account: Account, http: aiohttp.ClientSession) -> list[Findin
 
 async def _registered(bot: Bot, account: Account) -> list[Finding]:
     try:
-        return _webhook(await bot.get_webhook_info(), account)
+        return _webhook(await ask(bot.get_webhook_info()), account)
     except TelegramError as error:
         return [_unknown("webhook", error)]
 
