@@ -128,6 +128,8 @@ class Downloader:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._stirred.set()
+        if not task.cancelled() and (error := task.exception()):  # the claim runs out, and it is tried again
+            log.error("media_broke", exc_info=error)
 
     async def _listen_for_ever(self) -> None:
         """Wake up at once when a customer sent a file; without Redis, the next poll finds it."""

@@ -72,7 +72,7 @@ async def claim(on: Transaction, *, limit: int, lease_seconds: float) -> list[Cl
 
 
 _READY = Statement("""
-UPDATE media SET state = 'ready', media_type = :media_type, filename = :filename, size = :size, sha256 = :sha256,
+UPDATE media SET state = 'ready', media_type = :media_type, filename = :filename, size = :size, sha256 = :digest,
        storage_key = :storage_key, reading = :reading, url = NULL, error = NULL, next_attempt_at = now()
 WHERE id = :id AND state = 'pending' AND attempts = :attempt RETURNING id
 """)
@@ -100,7 +100,7 @@ async def settle_ready(on: Transaction, media_id: UUID, attempt: int, kept: Kept
             media_type=kept.media_type,
             filename=kept.filename,
             size=kept.size,
-            sha256=kept.sha256,
+            digest=kept.sha256,
             storage_key=kept.storage_key,
             reading=kept.reading,
         )
