@@ -18,6 +18,7 @@ class Webhook:
     path: str
     headers: dict[str, str]
     body: bytes
+    query: dict[str, str] = field(default_factory=dict)
 
     @property
     def json(self) -> Any:
@@ -76,7 +77,7 @@ class GatewayDouble:
             await self._runner.cleanup()
 
     async def _take(self, request: web.Request) -> web.Response:
-        self.webhooks.append(Webhook(request.path, dict(request.headers), await request.read()))
+        self.webhooks.append(Webhook(request.path, dict(request.headers), await request.read(), dict(request.query)))
         return web.Response(status=self.answers.pop(0) if self.answers else 200, text="taken")
 
 
