@@ -143,6 +143,7 @@ class DiscreetBot(Bot):
     __slots__ = ()
 
     def __repr__(self) -> str:
+        """Without the token."""
         return "DiscreetBot()"
 
 
