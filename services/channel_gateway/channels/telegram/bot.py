@@ -1,5 +1,6 @@
 """python-telegram-bot's client over the gateway's own HTTP session, which refuses addresses inside networks."""
 
+import io
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -116,7 +117,7 @@ def _encoded(data: RequestData | None) -> tuple[aiohttp.FormData | bytes | None,
     for name, value in data.json_parameters.items():
         form.add_field(name, value)
     for name, (filename, content, media_type) in data.multipart_data.items():
-        form.add_field(name, content, filename=filename, content_type=media_type)
+        form.add_field(name, io.BytesIO(content), filename=filename, content_type=media_type)  # read piece by piece
     return form, {}
 
 

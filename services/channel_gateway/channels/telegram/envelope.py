@@ -114,5 +114,6 @@ def _extra(message: JSON, business: str | None) -> JSON:
         reply_to_story="reply_to_story" in message,
         thread=identifier(message.get("message_thread_id")),
         business_connection=business,
+        links=[url for entity in objects(message.get("entities")) if (url := text(entity.get("url")))],
         language=text(obj(message.get("from")).get("language_code")),
     )

@@ -158,8 +158,9 @@ def _webhook(info: WebhookInfo, account: Account) -> list[Finding]:
         return [Finding(check="webhook", level="error", message=message, remedy=_AGAIN, definite=True)]
     if info.url != account.webhook_url:
         host = urlsplit(info.url).hostname or "another address"
-        message = f"Telegram sends the bot's messages elsewhere: to {host}. Another system uses the same bot."
-        remedy = "Stop the other system, or make a new bot with @BotFather; then connect the channel again."
+        why = "another system uses the same bot, or the gateway's address has changed"
+        message = f"Telegram sends the bot's messages elsewhere, to {host}: {why}."
+        remedy = "Stop the other system, or make a bot of its own with @BotFather; then connect the channel again."
         return [Finding(check="webhook", level="error", message=message, remedy=remedy, definite=True)]
     findings = [Finding(check="webhook", level="ok", message="Telegram sends the bot's messages here.")]
     if info.last_error_message and info.pending_update_count:

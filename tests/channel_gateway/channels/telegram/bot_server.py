@@ -61,6 +61,7 @@ class BotServer:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     file_status: int = 200
+    breaks_off: bool = False
 
     def account(self, **credentials: str) -> Account:
         """An account whose API is this."""
@@ -91,6 +92,12 @@ class BotServer:
         path = request.match_info["path"]
         if self.file_status != 200:
             return web.Response(status=self.file_status, headers={"Location": "http://elsewhere.example/"})
+        if self.breaks_off and request.transport is not None:
+            broken = web.StreamResponse(headers={"Content-Length": "100"})
+            await broken.prepare(request)
+            await broken.write(b"x" * 10)
+            request.transport.close()
+            return broken
         return web.Response(body=self.files[path]) if path in self.files else web.Response(status=404)
 
 

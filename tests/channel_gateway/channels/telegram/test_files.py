@@ -83,6 +83,13 @@ async def test_a_redirect_is_not_followed(
     assert raised.value.retryable is retryable
 
 
+async def test_a_file_that_breaks_off_may_be_had_later(server: BotServer, http: aiohttp.ClientSession) -> None:
+    server.answers, server.breaks_off = [recorded("get_file")], True
+    with pytest.raises(FileUnavailable) as raised:
+        await fetch(server, http)
+    assert raised.value.retryable
+
+
 async def test_a_message_without_a_file(server: BotServer, http: aiohttp.ClientSession) -> None:
     with pytest.raises(FileUnavailable):
         await fetch(server, http, replace(PICTURE, external_id=None))

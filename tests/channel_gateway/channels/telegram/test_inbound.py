@@ -286,6 +286,11 @@ def test_own_number_is_marked() -> None:
     assert "own_number" not in read(message=message_fields(contact=card | {"user_id": 6})).extra
 
 
+def test_links_behind_words_are_kept() -> None:
+    entities = [{"type": "text_link", "offset": 0, "length": 2, "url": "https://shop.example/"}, {"type": "bold"}]
+    assert read(message=message(entities=entities)).extra["links"] == ["https://shop.example/"]
+
+
 def test_a_topic_is_a_conversation_of_its_own() -> None:
     found = read(message=message(chat=GROUP, is_topic_message=True, message_thread_id=4))
     assert (found.conversation_id, found.external_id) == ("-100/4", "-100:9")

@@ -183,6 +183,14 @@ async def test_what_is_no_picture_to_telegram_goes_as_a_document(
     assert [method for method, _ in server.calls] == ["sendPhoto", "sendDocument"]
 
 
+@pytest.mark.filterwarnings("error")
+async def test_a_large_file_goes_in_pieces(server: BotServer, http: aiohttp.ClientSession) -> None:
+    data = b"x" * 3_000_000
+    result = await send(server, http, "", file=file("document", "application/pdf", "a.pdf", data))
+    assert result.outcome == "sent"
+    assert len(server.calls[0][1]["document"][2]) == 3_000_000
+
+
 async def test_a_file_without_a_name_gets_an_ending(server: BotServer, http: aiohttp.ClientSession) -> None:
     await send(server, http, "", file=file("document", "application/pdf", ""))
     assert server.calls[0][1]["document"][0] == "file.pdf"
