@@ -117,7 +117,8 @@ def _encoded(data: RequestData | None) -> tuple[aiohttp.FormData | bytes | None,
     for name, value in data.json_parameters.items():
         form.add_field(name, value)
     for name, (filename, content, media_type) in data.multipart_data.items():
-        form.add_field(name, io.BytesIO(content), filename=filename, content_type=media_type)  # read piece by piece
+        pieces = io.BytesIO(content) if isinstance(content, bytes) else content
+        form.add_field(name, pieces, filename=filename, content_type=media_type)
     return form, {}
 
 

@@ -108,8 +108,9 @@ def _request(
 
 
 def _filename(file: File) -> str:
-    """A name with an ending, by which Telegram takes the type."""
-    return file.filename or f"file{mimetypes.guess_extension(file.media_type) or ''}"
+    """A name with an ending, by which Telegram takes the type; without what would end a line of the form."""
+    name = "".join(character if character.isprintable() else "_" for character in file.filename)
+    return name or f"file{mimetypes.guess_extension(file.media_type) or ''}"
 
 
 def method_of(file: File) -> tuple[str, str]:

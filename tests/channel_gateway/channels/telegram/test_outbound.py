@@ -191,6 +191,14 @@ async def test_a_large_file_goes_in_pieces(server: BotServer, http: aiohttp.Clie
     assert len(server.calls[0][1]["document"][2]) == 3_000_000
 
 
+@pytest.mark.parametrize("name", ['a"b.pdf', "a\r\nX-Header: 1.pdf", "größe.pdf", "emoji 👍.pdf"])
+async def test_no_name_of_a_file_breaks_the_form(server: BotServer, http: aiohttp.ClientSession, name: str) -> None:
+    result = await send(server, http, "<b>x</b>", plain="x", file=file("document", "application/pdf", name))
+    assert result.outcome == "sent", result.reason
+    assert set(server.calls[0][1]) == {"chat_id", "document", "caption", "parse_mode"}
+    assert server.calls[0][1]["document"][0].endswith(".pdf")
+
+
 async def test_a_file_without_a_name_gets_an_ending(server: BotServer, http: aiohttp.ClientSession) -> None:
     await send(server, http, "", file=file("document", "application/pdf", ""))
     assert server.calls[0][1]["document"][0] == "file.pdf"
