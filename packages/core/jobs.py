@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from arq.connections import ArqRedis, RedisSettings, create_pool
 
 QUEUE = "parley:jobs"
+READING_QUEUE = "parley:reading"
+"""Of files that a customer waits to be read; knowledge never stands before them."""
 INGEST = "ingest_source"
 DELETE = "delete_source"
 READ = "read_media"
@@ -84,4 +86,4 @@ async def enqueue_delete(pool: ArqRedis, job: KnowledgeDeleteJob) -> None:
 
 async def enqueue_read(pool: ArqRedis, job: ReadMediaJob) -> None:
     """Ask a worker to read a file; a job already waiting for it is left as it is."""
-    await pool.enqueue_job(READ, asdict(job), _job_id=job.job_id, _queue_name=QUEUE)
+    await pool.enqueue_job(READ, asdict(job), _job_id=job.job_id, _queue_name=READING_QUEUE)

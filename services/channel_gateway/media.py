@@ -238,6 +238,7 @@ class Downloader:
             if again:
                 delay = self._pause(file.attempt)
                 held = await media.settle_retry(connection, file.id, file.attempt, error, delay=delay)
+                asyncio.get_running_loop().call_later(delay, self._stirred.set)
             else:
                 held = await media.settle_failed(connection, file.id, file.attempt, error)
         FILES.labels(await self._kind(file), "retried" if again else "failed").inc()

@@ -6,14 +6,15 @@ from uuid import UUID
 import structlog
 from arq.worker import Retry
 
-from packages.core.jobs import KnowledgeDeleteJob, KnowledgeIngestJob
+from packages.core.jobs import KnowledgeDeleteJob, KnowledgeIngestJob, ReadMediaJob
 from packages.rag.documents import Scope
-from services.ingestion_worker import ingestion
+from services.ingestion_worker import ingestion, reading
 from services.ingestion_worker import sweep as sweeping
 from services.ingestion_worker.failures import pause
 from services.ingestion_worker.ingestion import TryAgain, Worker
 
 log = structlog.get_logger(__name__)
+READ_ATTEMPTS = 4
 Context = dict[str, Any]
 
 
@@ -40,10 +41,24 @@ async def delete_source(ctx: Context, job: dict[str, str]) -> None:
         raise _later(worker, ctx, error) from error
 
 
+async def read_media(ctx: Context, job: dict[str, str]) -> None:
+    """Read the text in a customer's file."""
+    worker: Worker = ctx["worker"]
+    wanted = ReadMediaJob(**job)
+    try:
+        if ctx["job_try"] > READ_ATTEMPTS:
+            await reading.give_up(worker, wanted)
+        else:
+            await reading.read(worker, wanted)
+    except Exception as error:  # the job runner's edge: PostgreSQL or the store is away
+        raise _later(worker, ctx, error) from error
+
+
 async def sweep(ctx: Context) -> None:
-    """Put back on the queue what fell off it."""
+    """Put back on the queues what fell off them."""
     try:
         await sweeping.sweep(ctx["worker"])
+        await reading.sweep(ctx["worker"])
     except Exception as error:  # noqa: BLE001 - the job runner's edge: it runs again in seconds
         log.warning("sweep_failed", error=str(error))
 

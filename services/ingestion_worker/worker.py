@@ -18,12 +18,15 @@ from packages.core.db.session import Database
 from packages.rag.retrieval import open_knowledge
 from services.ingestion_worker import jobs
 from services.ingestion_worker.ingestion import Worker
+from services.ingestion_worker.reading import LIMITS, Reader
 from services.ingestion_worker.settings import WorkerSettings as Settings
 
 NOBODY = UUID(int=0)
 """A tenant id that nobody has."""
 
 SWEEP_SECONDS = frozenset(range(0, 60, 10))
+READERS = 2
+"""Customers' files that one worker reads at once."""
 ENDLESS = 1_000_000
 """arq drops a job after so many tries; PostgreSQL counts the attempts that matter."""
 
@@ -50,6 +53,19 @@ def options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def reading_options(worker: Worker) -> dict[str, Any]:
+    """Keyword arguments of the `arq.Worker` beside it, which reads customers' files."""
+    return {
+        "functions": [func(jobs.read_media, name=queue.READ, timeout=LIMITS.wall_seconds + 20)],
+        "redis_settings": _patient(queue.redis_settings(worker.settings.redis_url)),
+        "max_jobs": READERS,
+        "max_tries": ENDLESS,
+        "keep_result": 0,
+        "poll_delay": 0.1,
+        "ctx": {"worker": worker},
+    }
+
+
 async def start(ctx: dict[str, Any]) -> None:
     """Connect to everything a job needs.
 
@@ -70,6 +86,7 @@ async def start(ctx: dict[str, Any]) -> None:
         await refuse_bypass(session)
     async with worker.database.tenant(NOBODY) as session:
         await refuse_bypass(session)
+    ctx["reader"] = Reader(reading_options(worker))
 
 
 def connect(settings: Settings, arq_pool: Any) -> Worker:
@@ -88,6 +105,9 @@ def connect(settings: Settings, arq_pool: Any) -> Worker:
 async def stop(ctx: dict[str, Any]) -> None:
     """Close what `start` opened."""
     worker: Worker = ctx["worker"]
+    reader: Reader | None = ctx.get("reader")
+    if reader:
+        await reader.close()
     await worker.knowledge.close()
     await worker.redis.aclose()
     await worker.database.close()

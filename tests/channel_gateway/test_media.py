@@ -139,7 +139,7 @@ class TestReady:
         row = await desk.fetched(await desk.hear(), "ready")
         assert row.reading == "wanted"
         async with asyncio.timeout(5):
-            while not await desk.redis.zscore(jobs.QUEUE, f"{jobs.READ}:{row.id}"):
+            while not await desk.redis.zscore(jobs.READING_QUEUE, f"{jobs.READ}:{row.id}"):
                 await asyncio.sleep(0.02)
 
     async def test_what_turns_out_unreadable_holds_no_answer_up(self, desk: Desk) -> None:
