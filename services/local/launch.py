@@ -17,6 +17,8 @@ from services.local.supervisor import DidNotStart, Supervisor
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
+MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "1048576"}
+"""Has glibc give memory back to the system: left to itself it keeps what each log-in's password hash took (64 MB)."""
 EXPECTED = (AlreadyRunning, EngineFailed, DidNotStart, schema.MigrationFailed, product.PortTaken, OSError)
 
 
@@ -145,5 +147,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "PARLEY_REDIS__URL": settings.redis_url,
         # the simulator runs on this machine
         "PARLEY_DELIVERY__ALLOWED_NETWORKS": json.dumps(settings.delivery.allowed_networks or LOOPBACK),
+        **MEMORY,
         **{setting: str(getattr(settings, f"{name}_port")) for name, setting in product.PORT_SETTINGS.items()},
     }
