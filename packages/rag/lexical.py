@@ -78,7 +78,7 @@ def base_language(code: str) -> str:
     return re.split(r"[-_]", code.strip().casefold(), maxsplit=1)[0]
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)  # a turn asks again of the same few texts
 def detect_language(text: str) -> str | None:
     """The language whose stop words stand most often in the text; None where none clearly does."""
     counts = Counter(_TOKEN.findall(text[:_SAMPLE].casefold()))
@@ -94,7 +94,7 @@ def _pairs(run: str) -> list[str]:
     return [run[index : index + 2] for index in range(len(run) - 1)] or [run]
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def _stem(language: str, word: str) -> str:
     algorithm = _SNOWBALL.get(language)
     return _stemmer(algorithm).stemWord(word) if algorithm else word

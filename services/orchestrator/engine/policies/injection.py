@@ -82,7 +82,7 @@ _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\U000e00
 _LONGEST = 4000
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)  # a turn asks again of the same few texts
 def check(text: str) -> Finding:
     """FIX, with the kinds of signs found, where the text looks like an attempt; its text never changes."""
     plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text[:_LONGEST]))
