@@ -26,6 +26,8 @@ from services.channel_gateway.simulator.store import Store
 
 log = structlog.get_logger(__name__)
 
+_MB = 1024 * 1024
+
 
 class SimulatorApp(FastAPI):
     """A FastAPI app whose endpoints can reset the client's connection: `scope["reset_connection"]()`."""
@@ -54,8 +56,13 @@ def create_app(settings: SimulatorSettings | None = None) -> FastAPI:
 
     app = SimulatorApp(title="Parley simulator", lifespan=lifespan, telemetry=web.OWN_TELEMETRY)
     app.include_router(router)
-    web.install(app, dict, max_body=4 * 1024 * 1024)
+    web.install(app, dict, max_body=_body_limit)
     return app
+
+
+def _body_limit(path: str) -> int:
+    """Files may be as large as the platforms take them; everything else is small."""
+    return 110 * _MB if path.endswith("/media") else 4 * _MB
 
 
 @contextlib.asynccontextmanager

@@ -24,9 +24,12 @@ async def test_message_arrives_signed_in_metas_form(
     assert webhook.signed_with(account.app_secret)
     [value] = webhook.values
     assert value["metadata"] == {"display_phone_number": "15559990001", "phone_number_id": account.number_id}
-    assert value["contacts"] == [{"profile": {"name": "Alex"}, "wa_id": "12025550123"}]
+    [contact] = value["contacts"]
+    assert contact == {"profile": {"name": "Alex"}, "wa_id": "12025550123", "user_id": contact["user_id"]}
+    assert re.fullmatch(r"US\.\d{20}", contact["user_id"])
     [message] = value["messages"]
     assert (message["from"], message["type"], message["text"]) == ("12025550123", "text", {"body": "Hello"})
+    assert message["from_user_id"] == contact["user_id"]
     assert answer.json() == {"external_ids": [message["id"]]}
     assert message["id"].startswith("wamid.")
     assert abs(int(message["timestamp"]) - time.time()) < 10

@@ -1,32 +1,42 @@
-"""Meta's side of WhatsApp: passes customers' messages on, takes the brand's, and reports what became of them."""
+"""Meta's side of WhatsApp: passes customers' messages on, takes the brand's, and reports what became of them.
+
+A phone number that ends in one of the platform's error codes is scripted: a message to +1 202 555 131026 is accepted,
+and reported as failed with 131026 afterwards. Accounts with the setting `enforce_window` fail with 131047 what is no
+template and goes to somebody who has not written within 24 hours.
+"""
 
 import asyncio
 import hashlib
 import secrets
 import time
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
-from packages.core.crypto import same
 from packages.core.domain.channels import Channel
 from packages.core.errors import InvalidInput, NotFound, Unavailable
 from services.channel_gateway.simulator.chance import DICE, hit
 from services.channel_gateway.simulator.courier import Receipt
 from services.channel_gateway.simulator.faults import Faults
+from services.channel_gateway.simulator.graph import GraphError, SharedRoute, json_object
 from services.channel_gateway.simulator.platforms import CustomerMessage, Line, Platform, Stage, Writing
 from services.channel_gateway.simulator.platforms.whatsapp import payloads
-from services.channel_gateway.simulator.platforms.whatsapp.graph_errors import GraphError
+from services.channel_gateway.simulator.platforms.whatsapp.catalogue import check_template
+from services.channel_gateway.simulator.platforms.whatsapp.graph_errors import WORDINGS, WhatsAppError
+from services.channel_gateway.simulator.platforms.whatsapp.media import KINDS, Media
+from services.channel_gateway.simulator.platforms.whatsapp.nodes import Nodes
 from services.channel_gateway.simulator.platforms.whatsapp.validation import check, shown_text
 from services.channel_gateway.simulator.posting import post
 from services.channel_gateway.simulator.records import Errand, Sent, Written
 
 _MODE_NOTE = "whatsapp:mode:"
 _LATE_BY = 1.5
+_WINDOW = timedelta(hours=24)
+_SCRIPTED = tuple(code for code in WORDINGS if code > 100_000)
 _AFTER_ACCEPTANCE = frozenset({"timeout", "reset_after"})
 
 
@@ -38,20 +48,27 @@ class WhatsApp(Platform):
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
         self._modes: dict[str, str] = {}
+        self._media = Media(stage.settings.database_path.parent / "media", stage.records)
+        self._nodes = Nodes(stage, self._media)
 
     async def start(self) -> None:
-        """Remember through which URL each account's webhooks go."""
+        """Take up where the last process stopped: files, and through which URL each account's webhooks go."""
+        await self._media.load()
+        await self._nodes.load()
         notes = await self.stage.records.notes(_MODE_NOTE)
         self._modes = {name.removeprefix(_MODE_NOTE): mode for name, mode in notes.items()}
 
     def routes(self) -> list[BaseRoute]:
-        """The send API."""
-        return [Route("/{version}/{phone_number_id}/messages", self._messages, methods=["POST"])]
+        """The send API, and the account's nodes."""
+        path = "/{version}/{node}/messages"
+        return [SharedRoute(path, self._messages, owns=self._nodes.owns, methods=["POST"]), *self._nodes.routes()]
 
     async def write(self, account: Channel, message: CustomerMessage) -> Writing:
         """One webhook for all lines, each under its own account's entry."""
         mode = await self._mode(account, message.mode)
         lines = [(await self._account_of(line, account), line, _id_of(line)) for line in message.lines]
+        for own, line, _ in lines:
+            await self._media.of_customer(own, line)
         written = [
             Written(
                 channel=self.kind,
@@ -92,11 +109,12 @@ class WhatsApp(Platform):
 
     async def _messages(self, request: Request) -> Response:
         try:
-            account = await self._authenticated(request)
-            payload = _decoded(await request.body())
+            account = await self._nodes.number(request)
+            payload = await json_object(request, WhatsAppError)
             if payload.get("status") == "read":
                 return _marked(payload)
             recipient = check(payload, str(account.settings.get("display_phone_number", "")))
+            self._check_objects(account, payload)
             faults = self.stage.faults.of(self.kind)
             fault = faults.strike()
             if fault is not None and fault not in _AFTER_ACCEPTANCE:
@@ -110,18 +128,30 @@ class WhatsApp(Platform):
             await _until_disconnected(request, faults.timeout_seconds)
         return _accepted(payload, recipient, sent_id)
 
-    async def _authenticated(self, request: Request) -> Channel:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise GraphError(0)
-        number_id = request.path_params["phone_number_id"]
-        account = await self.stage.accounts.by_account_id(self.kind, number_id)
-        if account is None or account.status == "disabled":
-            text = f"Unsupported post request. Object with ID '{number_id}' does not exist, cannot be loaded due to "
-            raise GraphError(100, message=text + "missing permissions, or does not support this operation.", subcode=33)
-        if not same(token.strip(), str(account.credentials.get("access_token"))):
-            raise GraphError(190)
-        return account
+    def _check_objects(self, account: Channel, payload: dict[str, Any]) -> None:
+        """Whether the files and the template that a message names are there."""
+        kind = payload.get("type", "text")
+        if kind == "template":
+            check_template(account, payload["template"])
+        named = payload.get(kind) if kind in KINDS else None
+        header = payload["interactive"].get("header") if kind == "interactive" else None
+        if isinstance(header, dict) and header.get("type") in KINDS:
+            kind, named = header["type"], header.get(header["type"])
+        media_id = named.get("id") if isinstance(named, dict) else None
+        about = self._media.find(str(media_id)) if media_id else None
+        if media_id and (about is None or about["account"] != account.id):
+            text = f"Param {kind}['id'] is not a valid whatsapp business account media attachment ID"
+            raise WhatsAppError(100, message=text)
+
+    async def _failure(self, account: Channel, payload: dict[str, Any], recipient: str, faults: Faults) -> int | None:
+        """The code with which an accepted message fails afterwards; None if it does not."""
+        if recipient.isdigit() and (scripted := next((code for code in _SCRIPTED if recipient.endswith(str(code))), 0)):
+            return scripted
+        if account.settings.get("enforce_window") and payload.get("type") != "template":
+            latest = await self.stage.records.written(account.id, recipient, 1)
+            if not latest or datetime.fromisoformat(latest[-1]["at"]) < datetime.now(UTC) - _WINDOW:
+                return 131047
+        return 131026 if hit(faults.rate_failed) else None
 
     async def _accept(self, account: Channel, payload: dict[str, Any], recipient: str, faults: Faults) -> str:
         """Record the message together with the statuses that will be reported."""
@@ -137,12 +167,15 @@ class WhatsApp(Platform):
             payload=payload,
         )
         mode = await self._mode(account, None)
-        statuses = ["failed"] if hit(faults.rate_failed) else faults.statuses
+        code = await self._failure(account, payload, recipient, faults)
+        statuses = faults.statuses if code is None else ["failed"]
         errands = [
             self._errand(
                 account,
                 {
-                    "entries": [payloads.status_entry(account, status, sent_id, recipient, callback)],
+                    "entries": [
+                        payloads.status_entry(account, status, sent_id, recipient, callback, code=code or 131026)
+                    ],
                     "mode": mode,
                     "forged": False,
                     "headers": {},
@@ -210,23 +243,18 @@ def _id_of(line: Line) -> str:
 
 def _entries(lines: list[tuple[Channel, Line, str]]) -> list[dict[str, Any]]:
     """Neighbouring lines of one account share an entry."""
-    return [
-        payloads.messages_entry(group[0][0], [(line, id_) for _account, line, id_ in group])
-        for group in (list(items) for _id, items in groupby(lines, key=lambda item: item[0].id))
-    ]
-
-
-def _decoded(body: bytes) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise GraphError(100, f"The body is not a JSON object: {error}") from error
+    groups = [list(items) for _id, items in groupby(lines, key=lambda item: item[0].id)]
+    found = [payloads.lines_entries(group[0][0], [(line, id_) for _account, line, id_ in group]) for group in groups]
+    return [entry for entries in found for entry in entries]
 
 
 def _marked(payload: dict[str, Any]) -> Response:
     """Read marks, with or without a typing indicator."""
     if not isinstance(payload.get("message_id"), str):
-        raise GraphError(100, message="The parameter message_id is required.")
+        raise WhatsAppError(100, message="The parameter message_id is required.")
+    typing = payload.get("typing_indicator")
+    if typing is not None and (not isinstance(typing, dict) or typing.get("type") != "text"):
+        raise WhatsAppError(100, message="Param typing_indicator['type'] must be one of {TEXT}")
     return JSONResponse({"success": True})
 
 
@@ -248,7 +276,7 @@ def _refused(fault: str, request: Request) -> Response:
     if fault == "502":
         return HTMLResponse("<html><body>Bad Gateway</body></html>", status_code=502)
     codes = {"429": 130429, "500": 131000}
-    return GraphError(codes.get(fault) or int(fault)).response()
+    return WhatsAppError(codes.get(fault) or int(fault)).response()
 
 
 async def _until_disconnected(request: Request, seconds: float) -> None:
