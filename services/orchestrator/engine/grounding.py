@@ -94,6 +94,7 @@ class _Claim:
     gap: str
     text: str
     cited: tuple[int, ...]
+    words: tuple[str, ...]
     support: float | None = None
     across_languages: bool = False
 
@@ -114,8 +115,8 @@ def ground(draft: str, hits: Sequence[Hit], language: str | None = None) -> Grou
     if not body or draft.strip().startswith(NO_ANSWER) or _REFUSAL.match(fold(body)):
         return Grounded("", (), 0.0, 0, (), refused=True)
     spoken = detect_language(fold(_MARK.sub("", body))) or language
-    checked = [_checked(claim, hits, spoken) for claim in _claims(body)]
-    kept = _with_small_words(checked, spoken)
+    checked = [_checked(claim, hits, spoken) for claim in _claims(body, spoken)]
+    kept = _with_small_words(checked)
     supports = [claim.support for claim in checked if claim.support is not None]
     text, citations = _numbered(kept, hits, spoken)
     return Grounded(
@@ -143,25 +144,24 @@ def quoted(chosen: Sequence[Passage]) -> tuple[str, tuple[Citation, ...]]:
 def best_quote(hit: Hit, claim: str, language: str | None = None) -> str:
     """The passage of the chunk, verbatim, that shares most words with the claim."""
     wanted = set(terms(claim, language))
-    found = passages(hit)
-    if not found:
-        return hit.text
-    return max(found, key=lambda passage: len(wanted & set(terms(passage.text, language)))).text
+    found = _quotable(hit, language)
+    return max(found, key=lambda quote: len(wanted & quote[1]))[0] if found else hit.text
 
 
-def _claims(body: str) -> Iterator[_Claim]:
+def _claims(body: str, language: str | None) -> Iterator[_Claim]:
     body = _MARKS_AFTER_END.sub(r"\2\1", body)
     behind = 0
     for start, end in spans(body):
         sentence = body[start:end]
         cited = tuple(dict.fromkeys(int(number) for number in _MARK.findall(sentence)))
-        yield _Claim(body[behind:start], _MARK.sub("", sentence).strip(), cited)
+        text = _MARK.sub("", sentence).strip()
+        yield _Claim(body[behind:start], text, cited, _content(text, language))
         behind = end
 
 
 def _checked(claim: _Claim, hits: Sequence[Hit], language: str | None) -> _Claim:
     """The claim with the chunks that support it, or without support."""
-    words = _content(claim.text, language)
+    words = claim.words
     cited = [number for number in claim.cited if 0 < number <= len(hits)]
     if not _NUMBER.search(claim.text) and len(words) < FEW_WORDS:
         return replace(claim, cited=())
@@ -179,12 +179,12 @@ def _checked(claim: _Claim, hits: Sequence[Hit], language: str | None) -> _Claim
     return replace(claim, cited=tuple(good), support=max(support[number] for number in good))
 
 
-def _with_small_words(checked: Sequence[_Claim], language: str | None) -> list[_Claim]:
+def _with_small_words(checked: Sequence[_Claim]) -> list[_Claim]:
     """Supported claims, and the few words before them that claim nothing ("Yes.", "Of course!")."""
     kept = []
     for index, claim in enumerate(checked):
         following = checked[index + 1] if index + 1 < len(checked) else None
-        is_small = not _NUMBER.search(claim.text) and len(_content(claim.text, language)) < FEW_WORDS
+        is_small = not _NUMBER.search(claim.text) and len(claim.words) < FEW_WORDS
         if claim.supported or (is_small and following is not None and following.supported):
             kept.append(claim)
     return kept
@@ -225,8 +225,8 @@ def _cite(hit: Hit, quote: str) -> Citation:
     )
 
 
-def _content(text: str, language: str | None) -> list[str]:
-    return [word for word in terms(text, language) if word not in _FRAME]
+def _content(text: str, language: str | None) -> tuple[str, ...]:
+    return tuple(word for word in terms(text, language) if word not in _FRAME)
 
 
 def _support(words: Sequence[str], hit: Hit, language: str | None) -> float:
@@ -234,8 +234,10 @@ def _support(words: Sequence[str], hit: Hit, language: str | None) -> float:
     return sum(word in vocabulary for word in words) / len(words) if words else 0.0
 
 
-_vocabularies: LRUCache[tuple[UUID, str | None], tuple[frozenset[str], str | None]] = LRUCache(4096)
+_vocabularies: LRUCache[tuple[UUID, str | None], tuple[frozenset[str], str | None]] = LRUCache(1024)
 """Words and language of chunks; an id never comes back with another text."""
+_quotables: LRUCache[tuple[UUID, str | None], list[tuple[str, frozenset[str]]]] = LRUCache(512)
+"""Passages of chunks, and the words of each."""
 
 
 def _vocabulary(hit: Hit, language: str | None) -> frozenset[str]:
@@ -253,6 +255,14 @@ def _words_and_language(hit: Hit, language: str | None) -> tuple[frozenset[str],
         text = "\n".join((hit.title, *hit.headings, hit.text))
         found = (frozenset(terms(text, language)), detect_language(fold(hit.text)))
         _vocabularies[(hit.chunk_id, language)] = found
+    return found
+
+
+def _quotable(hit: Hit, language: str | None) -> list[tuple[str, frozenset[str]]]:
+    found = _quotables.get((hit.chunk_id, language))
+    if found is None:
+        found = [(passage.text, frozenset(terms(passage.text, language))) for passage in passages(hit)]
+        _quotables[(hit.chunk_id, language)] = found
     return found
 
 

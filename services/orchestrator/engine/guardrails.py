@@ -89,7 +89,7 @@ def reply_profanity(text: str, sources: Sequence[str]) -> Finding:
     return profanity.check(text)
 
 
-_documents: LRUCache[UUID, Finding] = LRUCache(4096)
+_documents: LRUCache[UUID, Finding] = LRUCache(1024)
 """What was found in chunks; an id never comes back with another text."""
 
 
