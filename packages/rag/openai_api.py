@@ -35,7 +35,7 @@ def connect(*, base_url: str | None, api_key: str, timeout: httpx.Timeout, conne
         timeout: for connecting and between two reads.
         connections: open at once; further calls wait for one.
     """
-    return AsyncOpenAI(
+    return _Api(
         base_url=base_url,
         api_key=api_key,
         max_retries=0,
@@ -116,6 +116,16 @@ class Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Give the connection back, or close it where the body was not read to its end."""
         self._response.release()
+
+
+class _Api(AsyncOpenAI):
+    """The SDK's client; it asks for the same few addresses again and again."""
+
+    def _prepare_url(self, url: str) -> httpx.URL:
+        known: dict[str, httpx.URL] = self.__dict__.setdefault("_prepared", {})
+        if url not in known:
+            known[url] = super()._prepare_url(url)
+        return known[url]
 
 
 class _Transport(httpx.AsyncBaseTransport):
