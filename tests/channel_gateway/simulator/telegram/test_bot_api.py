@@ -1,5 +1,6 @@
 """Telegram as played by the simulator, driven by the real python-telegram-bot client over real HTTP."""
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -27,6 +28,13 @@ def updates(gateway: GatewayDouble) -> list[dict[str, Any]]:
     return [webhook.json for webhook in gateway.webhooks]
 
 
+async def idle(simulator: httpx.AsyncClient) -> None:
+    """Wait until nothing is owed to the gateway; an errand is closed a moment after its answer is known."""
+    async with asyncio.timeout(5):
+        while (await simulator.get("/pending")).json() != {"pending": 0}:
+            await asyncio.sleep(0.02)
+
+
 async def test_an_update_as_telegram_posts_it(
     simulator: httpx.AsyncClient, account: BotAccount, gateway: GatewayDouble
 ) -> None:
@@ -51,7 +59,7 @@ async def test_a_forged_update_has_another_secret(
     answer = await simulate(simulator, account, text="x", forged=True)
     assert answer["webhooks"][0]["status"] == 401
     assert gateway.webhooks[0].headers["X-Telegram-Bot-Api-Secret-Token"] != SECRET
-    assert (await simulator.get("/pending")).json() == {"pending": 0}
+    await idle(simulator)
 
 
 async def test_a_refused_update_holds_up_its_own_chat_alone(
@@ -88,7 +96,8 @@ async def test_webhook_is_set_shown_used_and_deleted(
     assert gateway.webhooks[-1].headers["X-Telegram-Bot-Api-Secret-Token"] == "another_1"
     unwanted = {"message_reaction": {"message_id": 1, "new_reaction": []}}
     await simulator.post(f"/simulate/telegram/{account.id}", json={"from": "1", "message": unwanted})
-    assert (await simulator.get("/pending")).json() == {"pending": 0}
+    await idle(simulator)
+    assert len(gateway.webhooks) == 1
     with pytest.raises(Conflict):
         await bot.get_updates()
     assert await bot.delete_webhook()
