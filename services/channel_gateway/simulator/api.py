@@ -1,11 +1,12 @@
 """The simulator's own endpoints: play a customer, see what was sent, order faults."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from packages.core.errors import NotFound
 from services.channel_gateway.simulator.courier import Receipt
@@ -13,7 +14,13 @@ from services.channel_gateway.simulator.faults import Faults
 from services.channel_gateway.simulator.platforms import CustomerMessage, Platform, Stage
 
 router = APIRouter()
-_PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+_FOLDER = Path(__file__).parent / "page"
+_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+_PAGE = {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in _MEDIA_TYPES}
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _LONGEST_WAIT = 30.0
 
 
@@ -99,8 +106,13 @@ async def thread(stage: OnStage, channel: str, channel_config_id: str, customer:
         channel=channel, to=customer, channel_config_id=channel_config_id, after=0, limit=20_000
     )
     items = [{"author": "customer", **item} for item in own]
-    items += [{"author": "brand", **{key: item[key] for key in ("n", "text", "external_id", "at")}} for item in answers]
-    return {"items": sorted(items, key=lambda item: str(item["at"]))[-200:]}
+    kept = ("n", "text", "external_id", "at", "payload")
+    items += [{"author": "brand", **{key: item[key] for key in kept}} for item in answers]
+    items.sort(key=lambda item: str(item["at"]))
+    marks = [f"{channel_config_id}:{customer}", *(str(item["external_id"]) for item in own)]
+    marked = stage.typing.last(marks)
+    answered = datetime.fromisoformat(str(answers[-1]["at"])).timestamp() if answers else 0.0
+    return {"items": items[-200:], "typing": marked is not None and marked > answered}
 
 
 @router.get("/accounts")
@@ -141,7 +153,19 @@ async def clear_faults(stage: OnStage) -> None:
 
 
 @router.get("/", include_in_schema=False)
-async def page() -> HTMLResponse:
+async def page() -> Response:
     """Play a customer by hand."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
-    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": policy})
+    return _file("index.html")
+
+
+@router.get("/page/{name}", include_in_schema=False)
+async def page_part(name: str) -> Response:
+    """A script or style of the page."""
+    return _file(name)
+
+
+def _file(name: str) -> Response:
+    if name not in _PAGE:
+        raise NotFound("The page has no such part.")
+    headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+    return Response(_PAGE[name], media_type=_MEDIA_TYPES[Path(name).suffix], headers=headers)

@@ -6,7 +6,7 @@ messages are sent to (`routes`). What it owes the gateway (webhooks, mostly) are
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
 import aiohttp
@@ -20,6 +20,7 @@ from services.channel_gateway.simulator.courier import Courier, Receipt
 from services.channel_gateway.simulator.faults import FaultBox
 from services.channel_gateway.simulator.records import Errand, Records, Written
 from services.channel_gateway.simulator.settings import SimulatorSettings
+from services.channel_gateway.simulator.typing_marks import TypingMarks
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +87,7 @@ class Stage:
     courier: Courier
     faults: FaultBox
     http: aiohttp.ClientSession
+    typing: TypingMarks = field(default_factory=TypingMarks)
 
 
 class Platform(ABC):

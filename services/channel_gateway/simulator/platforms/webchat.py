@@ -187,6 +187,8 @@ class WebChat(Platform):
                 async for event, data in self._events(visitor):
                     if event == "message":
                         await self._show(visitor, [data])
+                    elif event == "typing":
+                        self.stage.typing.show(f"{visitor.channel_config_id}:{visitor.name}")
             except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError, ValueError) as error:
                 log.info("visitor_disconnected", reason=type(error).__name__)
             pause = _PAUSES[0] if visitor.after > before else min(_PAUSES[1], pause * 2)

@@ -181,6 +181,8 @@ class Telegram(Platform):
             if fault is not None and fault not in _AFTER_ACCEPTANCE:
                 return _refused(fault, request)
             outcome = await self._run(bot, call)
+            if call.method.lower() == "sendchataction":
+                self.stage.typing.show(f"{bot.account.id}:{call.text('chat_id')}")
         except BotError as error:
             return error.response()
         return await _answer(outcome, fault, faults, request)

@@ -158,6 +158,7 @@ class Setup:
         form = await request.form()
         if form.get("channel") != "whatsapp" or not str(form.get("messageId") or "").startswith(("SM", "MM")):
             raise TwilioError(20001, "Invalid messageId")
+        self._stage.typing.show(str(form["messageId"]))
         return {"success": True}
 
     async def _contents(self, request: Request, own: list[Channel]) -> dict[str, Any]:
