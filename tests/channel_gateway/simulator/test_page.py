@@ -193,9 +193,20 @@ async def test_nothing_else_is_served(simulator: httpx.AsyncClient, name: str) -
 
 
 async def test_typing_shows_until_the_answer(simulator: httpx.AsyncClient, account: Account) -> None:
-    await simulator.post(f"/simulate/whatsapp/{account.id}", json={"text": "Hi", "from": "15550100001"})
-    query = {"channel": "whatsapp", "channel_config_id": account.id, "customer": "15550100001"}
-    assert (await simulator.get("/thread", params=query)).json()["typing"] is False
+    async def typing() -> bool:
+        query = {"channel": "whatsapp", "channel_config_id": account.id, "customer": "15550100001"}
+        return bool((await simulator.get("/thread", params=query)).json()["typing"])
+
+    written = await simulator.post(f"/simulate/whatsapp/{account.id}", json={"text": "Hi", "from": "15550100001"})
+    assert not await typing()
+    mark = {"messaging_product": "whatsapp", "status": "read", "message_id": written.json()["external_ids"][0]}
+    await simulator.post(account.messages, json=mark, headers=account.authorization)
+    assert not await typing()
+    mark["typing_indicator"] = {"type": "text"}
+    await simulator.post(account.messages, json=mark, headers=account.authorization)
+    assert await typing()
+    await answer(simulator, account, type="text", text={"body": "Hello."})
+    assert not await typing()
 
 
 def test_typing_marks_end() -> None:

@@ -66,7 +66,7 @@ const instagram = {
       url ? { title, url } : { title, line: { text: title, message: { postback: { title, payload: value } } } });
     return [...quick, ...postbacks];
   },
-  picture: ({ type, data }) => ({ message: { message: { attachments: [{ type: "image", payload: { mime_type: type, data } }] } } }),
+  picture: ({ type, data }) => ({ message: { message: { attachments: [{ type: "image", payload: { media_type: type, base64: data } }] } } }),
 };
 
 const twilio = {

@@ -112,7 +112,10 @@ class WhatsApp(Platform):
             account = await self._nodes.number(request)
             payload = await json_object(request, WhatsAppError)
             if payload.get("status") == "read":
-                return _marked(payload)
+                answer = _marked(payload)
+                if "typing_indicator" in payload:
+                    self.stage.typing.show(payload["message_id"])
+                return answer
             recipient = check(payload, str(account.settings.get("display_phone_number", "")))
             self._check_objects(account, payload)
             faults = self.stage.faults.of(self.kind)
