@@ -62,7 +62,7 @@ def create_app(settings: SimulatorSettings | None = None) -> FastAPI:
 
 def _body_limit(path: str) -> int:
     """Files may be as large as the platforms take them; everything else is small."""
-    return 110 * _MB if path.endswith("/media") else 4 * _MB
+    return 110 * _MB if path.endswith("/media") or path.startswith("/bot") else 4 * _MB
 
 
 @contextlib.asynccontextmanager

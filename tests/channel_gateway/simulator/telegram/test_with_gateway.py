@@ -144,6 +144,19 @@ async def test_what_is_sent_arrives(
     assert [item["external_id"] for item in items[:5]] == [result.external_id for result in results[:5]]
 
 
+async def test_a_picture_too_large_for_one_goes_as_a_document(
+    simulator: httpx.AsyncClient, own: Account, http: aiohttp.ClientSession, chat: int
+) -> None:
+    async def read() -> bytes:
+        return b"\xff\xd8" + bytes(11 * 1024 * 1024)
+
+    file = File(kind="image", media_type="image/jpeg", filename="a.jpg", size=0, url="https://x/", read=read)
+    result = await channel.send(part("look", str(chat), file=file), own, http)
+    assert result.outcome == "sent", result.reason
+    [item] = (await simulator.get("/sent")).json()["items"]
+    assert (item["payload"]["method"], item["payload"]["document"]["file_name"]) == ("sendDocument", "a.jpg")
+
+
 async def test_a_tap_comes_back_with_its_words(
     inbound: Redis,
     simulator: httpx.AsyncClient,
