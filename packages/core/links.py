@@ -32,15 +32,18 @@ class MediaLinks:
     Args:
         base_url: the gateway's public address.
         secret: PARLEY_SECRET_KEY.
+        seconds: life of a link, where its maker does not say otherwise.
     """
 
-    def __init__(self, base_url: str, secret: str) -> None:
+    def __init__(self, base_url: str, secret: str, *, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
         self._base_url = base_url.rstrip("/")
         self._key = derive_key(secret, "media links")
 
-    def url(self, media_id: object, filename: str, *, seconds: float = SECONDS) -> str:
+    def url(self, media_id: object, filename: str, *, seconds: float | None = None) -> str:
         """A link that is good for `seconds`, and up to a minute more: it stays the same for a minute, for caches."""
-        until = -int(-(time.time() + seconds) // _STEP) * _STEP
+        end = time.time() + (self._seconds if seconds is None else seconds)
+        until = -int(-end // _STEP) * _STEP
         signature = self._signature(str(media_id), until)
         return f"{self._base_url}/media/{media_id}/{quote(filename, safe='')}?until={until}&signature={signature}"
 

@@ -107,7 +107,7 @@ async def _start(app: FastAPI, settings: GatewaySettings, stack: AsyncExitStack)
         directory=directory,
         inbound=inbound,
         store=storage.create(settings),
-        links=MediaLinks(settings.gateway_base_url, settings.secret),
+        links=MediaLinks(settings.gateway_base_url, settings.secret, seconds=settings.media.link_seconds),
         webhooks=_webhooks(settings, channels, directory, inbound, signals),
     )
     sender = Sender(database, redis, directory, channels, platforms, settings.delivery)

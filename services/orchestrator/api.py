@@ -10,6 +10,7 @@ from services.orchestrator.conversations import inbound
 from services.orchestrator.knowledge import endpoints as knowledge
 from services.orchestrator.ledger import endpoints as ledger
 from services.orchestrator.live import endpoints as live
+from services.orchestrator.media import endpoints as media
 from services.orchestrator.tenants import endpoints as tenants
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -20,6 +21,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     knowledge.router,
     inbound.router,
     conversations.router,
+    media.router,
     ledger.router,
     live.router,
 )

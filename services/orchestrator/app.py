@@ -20,6 +20,7 @@ from packages.core import http, logging, storage, streams, tracing
 from packages.core.crypto import SecretBox, derive_key
 from packages.core.db.rls import refuse_bypass
 from packages.core.db.session import Database
+from packages.core.links import MediaLinks
 from packages.core.storage import ObjectStore
 from packages.rag.retrieval import Knowledge
 from services.orchestrator.api import ROUTERS
@@ -41,6 +42,7 @@ log = structlog.get_logger(__name__)
 SMALL_BODY = 8 * 1024 * 1024
 BATCH_BODY = 64 * 1024 * 1024
 _UPLOAD = re.compile(r"/v1/brands/[^/]+/knowledge")
+_ATTACHMENT = re.compile(r"/v1/conversations/[^/]+/attachments")
 _BATCH = "/v1/messages/inbound/batch"
 
 
@@ -126,6 +128,8 @@ async def _connect(settings: OrchestratorSettings, parts: Parts, stack: AsyncExi
     service_key = derive_key(settings.secret, "service").hex()
     parts.put(Setup, Setup(client, settings.internal_gateway_url, service_key))
     parts.put(SecretBox, SecretBox(settings.secret))
+    links = MediaLinks(settings.gateway_base_url, settings.secret, seconds=settings.media.link_seconds)
+    parts.put(MediaLinks, links)
     parts.put(
         Tokens,
         Tokens(
@@ -208,6 +212,8 @@ def _body_limit(settings: OrchestratorSettings) -> http.BodyLimit:
     def limit(path: str) -> int:
         if _UPLOAD.fullmatch(path):
             return upload
+        if _ATTACHMENT.fullmatch(path):
+            return settings.media.max_bytes + SMALL_BODY
         return BATCH_BODY if path == _BATCH else SMALL_BODY
 
     return limit

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import structlog
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from packages.core.errors import InvalidInput, Unavailable, UnsupportedFormat
 
@@ -30,6 +30,7 @@ class Entry(BaseModel):
     label: str = ""
     credentials_schema: dict[str, Any]
     account_id_field: str | None = None
+    capabilities: dict[str, Any] = Field(default_factory=dict)
 
     def checked(self, credentials: dict[str, Any]) -> dict[str, Any]:
         """The credentials, if they fit the channel's schema.

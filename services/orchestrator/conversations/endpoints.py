@@ -12,6 +12,7 @@ from packages.core.db.session import Database
 from packages.core.db.tables.conversations import Conversation
 from packages.core.domain.conversations import ConversationStatus, Owner
 from packages.core.domain.tenants import Role
+from packages.core.links import MediaLinks
 from services.orchestrator.auth.permissions import Principal, Scope, require
 from services.orchestrator.conversations import repository, service, views
 from services.orchestrator.conversations.schemas import (
@@ -56,11 +57,12 @@ async def read_conversation(
     conversation_id: UUID,
     principal: Reader,
     database: TheDatabase,
+    links: Annotated[MediaLinks, Depends(part(MediaLinks))],
     before: Annotated[int | None, Query(description="messages before this `seq`")] = None,
 ) -> ConversationRead:
     """One conversation: its latest 200 messages, oldest first, each with delivery status, citations and context."""
     async with database.tenant(principal.tenant_id) as session:
-        return await views.whole(session, await get(session, Conversation, conversation_id), before)
+        return await views.whole(session, await get(session, Conversation, conversation_id), before, links)
 
 
 @router.post("/{conversation_id}/messages", status_code=201)

@@ -28,6 +28,24 @@ class Preview(Output):
     sent_at: datetime
 
 
+class AttachmentRead(Output):
+    """A file of a message. `url` is good for minutes, and there once the file is `ready`; a `failed` one says why.
+
+    `gone` files were deleted, or are not kept because the platform forbids it. `text` begins what was read in it.
+    """
+
+    kind: str
+    status: Literal["pending", "ready", "failed", "gone"]
+    media_id: UUID | None = None
+    external_id: str | None = None
+    filename: str | None = None
+    media_type: str | None = None
+    size: int | None = None
+    url: str | None = None
+    error: dict[str, Any] | None = None
+    text: str | None = None
+
+
 class MessageRead(Output):
     """One message. `status` is the delivery status of outbound ones; `context` holds what a bot reply was built on."""
 
@@ -38,7 +56,7 @@ class MessageRead(Output):
     author_id: UUID | None
     kind: str
     text: str | None
-    attachments: list[dict[str, Any]]
+    attachments: list[AttachmentRead]
     external_id: str | None
     status: str
     error: dict[str, Any] | None

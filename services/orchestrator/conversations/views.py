@@ -1,13 +1,17 @@
 """Conversations and messages as the API shows them."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from packages.core.db.repositories import media
 from packages.core.db.repository import Page
 from packages.core.db.tables.conversations import Conversation, MessageLog
+from packages.core.links import MediaLinks
 from services.orchestrator.conversations import repository
+from services.orchestrator.conversations.attachments import SHOWN_CHARACTERS, shown_files
 from services.orchestrator.conversations.schemas import (
     ConversationRead,
     ConversationSummary,
@@ -24,11 +28,13 @@ async def listed(session: AsyncSession, found: Page[Conversation]) -> Listed[Con
     return Listed(items=summaries, next_cursor=found.next_cursor)
 
 
-async def whole(session: AsyncSession, conversation: Conversation, before: int | None) -> ConversationRead:
+async def whole(
+    session: AsyncSession, conversation: Conversation, before: int | None, links: MediaLinks
+) -> ConversationRead:
     """One conversation with its latest messages."""
     summary = (await _summaries(session, [conversation]))[0]
-    messages, more = await repository.messages(session, conversation.id, before)
-    shown = [message(row) for row in messages]
+    rows, more = await repository.messages(session, conversation.id, before)
+    shown = await messages(session, rows, links)
     return ConversationRead(**summary.model_dump(), messages=shown, before=shown[0].seq if more and shown else None)
 
 
@@ -37,11 +43,16 @@ async def summary(session: AsyncSession, conversation: Conversation) -> Conversa
     return (await _summaries(session, [conversation]))[0]
 
 
-def message(row: MessageLog) -> MessageRead:
-    """One message."""
-    attachments: Any = row.content.get("attachments") or []
+async def messages(session: AsyncSession, rows: Sequence[MessageLog], links: MediaLinks) -> list[MessageRead]:
+    """Messages with their files: one query, however many they are."""
+    files = await media.of_messages(session, [row.id for row in rows], characters=SHOWN_CHARACTERS)
+    return [message(row, files.get(row.id, ()), links) for row in rows]
+
+
+def message(row: MessageLog, files: Sequence[Any] = (), links: MediaLinks | None = None) -> MessageRead:
+    """One message. `files` are its files' rows; without `links`, they are shown without addresses."""
     return MessageRead.model_validate(
-        {**row.model_dump(exclude={"content"}), "attachments": attachments}, from_attributes=False
+        {**row.model_dump(exclude={"content"}), "attachments": shown_files(row, files, links)}, from_attributes=False
     )
 
 

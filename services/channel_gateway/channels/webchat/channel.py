@@ -26,6 +26,8 @@ class Webchat(Channel):
     capabilities = Capabilities(
         label="Web chat",
         text_limit=100_000,
+        media=dict.fromkeys(("image", "video", "audio", "document"), 25 * 1024 * 1024),
+        caption_limit=100_000,
         typing=True,
         idempotent_send=True,
     )
