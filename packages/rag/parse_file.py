@@ -179,7 +179,8 @@ def _be_child(request: dict[str, Any]) -> NoReturn:
 
 def _limit(request: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (request["memory_bytes"],) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (request["cpu_seconds"],) * 2)
+    # Text recognition raises the soft limit to the hard one (packages.rag.ocr).
+    resource.setrlimit(resource.RLIMIT_CPU, (request["cpu_seconds"], request["most_cpu_seconds"]))
     resource.setrlimit(resource.RLIMIT_FSIZE, (request["output_bytes"],) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

@@ -18,9 +18,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParseLimits:
-    """What one document may cost before it is refused."""
+    """What one document may cost before it is refused; `recognition_cpu_seconds` once text recognition has begun."""
 
-    cpu_seconds: int = 300
+    cpu_seconds: int = 60
+    recognition_cpu_seconds: int = 400
     wall_seconds: float = 420.0
     memory_bytes: int = 3072 * MB
     input_bytes: int = 100 * MB
@@ -58,6 +59,7 @@ async def _run(folder: Path, media_type: str, filename: str | None, limits: Pars
         "filename": filename,
         "memory_bytes": limits.memory_bytes,
         "cpu_seconds": limits.cpu_seconds,
+        "most_cpu_seconds": max(limits.cpu_seconds, limits.recognition_cpu_seconds),
         "output_bytes": limits.output_bytes,
     }
     status = await run_forked(request, limits.wall_seconds)

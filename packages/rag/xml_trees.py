@@ -4,7 +4,7 @@ from lxml import etree
 
 from packages.rag.documents import UnreadableDocument
 
-_HEAD = 4096
+_HEAD = 65_536
 
 
 def parse_xml(data: bytes, what: str) -> etree._Element:

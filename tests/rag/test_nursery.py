@@ -19,7 +19,7 @@ ENDLESS = b"<p>" * 3_000_000
 def request(folder: Path, data: bytes, media_type: str = "text/plain") -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     (folder / "input").write_bytes(data)
-    limits = {"memory_bytes": 1024 * MB, "cpu_seconds": 20, "output_bytes": 10 * MB}
+    limits = {"memory_bytes": 1024 * MB, "cpu_seconds": 20, "most_cpu_seconds": 20, "output_bytes": 10 * MB}
     return {"folder": str(folder), "media_type": media_type, "filename": None, **limits}
 
 

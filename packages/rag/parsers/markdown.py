@@ -1,31 +1,20 @@
 """Markdown (CommonMark with tables), with front matter, template tags and HTML inside."""
 
 import re
-import textwrap
 from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from packages.rag import front_matter
 from packages.rag.documents import BlockKind, Document
 from packages.rag.html_blocks import add_html, html_text
 from packages.rag.parsing import Outline, clean, decode, one_line, pipe_table, required
 from packages.rag.tables import add_pair
 
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_TITLE = re.compile(r"^title:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
-_LANGUAGE = re.compile(r"^lang(?:uage)?:[ \t]*['\"]?([A-Za-z]{2}(?:[-_][A-Za-z]+)?)['\"]?[ \t]*$", re.MULTILINE)
 # Liquid, Jinja and Hugo tags, and the attribute lists of kramdown: instructions to a site builder, not text.
-_TEMPLATE = re.compile(r"\{%-?.*?-?%\}|\{\{.*?\}\}|\{:[^}\n]*\}", re.DOTALL)
-_FRONT_LIST = re.compile(
-    r"^(\w+):[ \t]*\n((?:[ \t]+-[ \t]+[^\n:]*(?::(?!\s)[^\n:]*)*\n|[ \t]+-[ \t]+[\"'][^\n]*\n)+)", re.MULTILINE
-)
+_TEMPLATE = re.compile(r"\{%[^%]{0,2000}%\}|\{\{[^{}]{0,2000}\}\}|\{:[^}\n]{0,500}\}")
 _PAGE_VALUE = re.compile(r"\bpage\.(\w+)")
-QUOTES = "\"'"
-_PAIR = re.compile(
-    r"^([ \t]+)(?:- +)?(title|question|content|answer):[ \t]*(?:[>|][-+]?[ \t]*)?(.*(?:\n(?:\1[ \t]+\S.*|[ \t]*$))*)",
-    re.MULTILINE,
-)
 _FENCE = re.compile(r"(^[ \t]*(`{3,}|~{3,}).*?^[ \t]*\2[ \t]*$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 
 
@@ -37,46 +26,28 @@ class MarkdownParser:
 
     def parse(self, data: bytes) -> Document:
         """Blocks of the page; the title is the front matter's, or the first top heading."""
-        source = decode(data).replace("\r\n", "\n")
-        front = _FRONT_MATTER.match(source)
-        body = _without_templates(source[front.end() :] if front else source, _front_lists(front))
+        fields, body = front_matter.split(decode(data).replace("\r\n", "\n"))
         outline = Outline()
-        _walk(MarkdownIt("commonmark", {"html": True}).enable("table").parse(body), outline)
-        if front and not outline.blocks:
-            _add_front_pairs(front.group(1), outline)
-        title = _front_value(_TITLE, front)
-        first = next((block.text for block in outline.blocks if block.kind is BlockKind.HEADING), None)
+        _walk(_tokens(_without_templates(body, front_matter.lists(fields))), outline)
+        for asked, said in front_matter.pairs(fields):
+            add_pair(html_text(asked), _plain(said), outline)
+        title = front_matter.text_field(fields, "title")
         return Document(
             blocks=required(outline.blocks, "Markdown page"),
-            title=title or first,
-            language=_front_value(_LANGUAGE, front),
+            title=one_line(html_text(title)) if title else outline.first_heading,
+            language=front_matter.text_field(fields, "lang", "language", "locale"),
         )
 
 
-def _add_front_pairs(front: str, outline: Outline) -> None:
-    """Some sites keep a whole FAQ in a page's front matter, as a list of titles with their content."""
-    asked = ""
-    for match in _PAIR.finditer(front):
-        value = one_line(_inline(MarkdownIt("commonmark").parse(textwrap.dedent(match.group(3)))))
-        if match.group(2) in {"title", "question"}:
-            asked = value
-        elif asked:
-            add_pair(asked, value, outline)
-            asked = ""
+def _tokens(source: str) -> list[Token]:
+    return MarkdownIt("commonmark", {"html": True}).enable("table").parse(source)
 
 
-def _front_value(pattern: re.Pattern[str], front: re.Match[str] | None) -> str | None:
-    found = pattern.search(front.group(1)) if front else None
-    return one_line(html_text(found.group(1).strip("'\""))) or None if found else None
-
-
-def _front_lists(front: re.Match[str] | None) -> dict[str, str]:
-    """Lists of the front matter by name, as Markdown: sites keep text there and show it by a tag with `page.name`."""
-    lists = {}
-    for match in _FRONT_LIST.finditer(front.group(1) + "\n" if front else ""):
-        items = [item.strip().removeprefix("-").strip() for item in match.group(2).splitlines()]
-        lists[match.group(1)] = "\n".join(f"- {item.strip(QUOTES)}" for item in items)
-    return lists
+def _plain(source: str) -> str:
+    """The text of a piece of Markdown that stands inside something else."""
+    outline = Outline()
+    _walk(_tokens(_without_templates(source, {})), outline)
+    return "\n".join(block.text for block in outline.blocks)
 
 
 def _without_templates(body: str, lists: dict[str, str]) -> str:
