@@ -131,9 +131,7 @@ class Files:
         Raises:
             FileUnavailable: it is not.
         """
-        split = urlsplit(url)
-        if split.scheme not in {"http", "https"} or not split.hostname or split.username or split.password:
-            raise FileUnavailable("The file's address must be a public one that begins with https://.")
+        _check_address(url)
         try:
             async with (
                 asyncio.timeout(self._settings.timeout_seconds),
@@ -173,6 +171,15 @@ class Files:
     def _check(self, size: int) -> None:
         if size > self._settings.max_bytes:
             raise Refused(f"The file is too large: at most {self._settings.max_bytes // (1024 * 1024)} MB are sent.")
+
+
+def _check_address(url: str) -> None:
+    try:
+        split = urlsplit(url)
+    except ValueError:
+        raise FileUnavailable("The file's address is malformed.") from None
+    if split.scheme not in {"http", "https"} or not split.hostname or split.username or split.password:
+        raise FileUnavailable("The file's address must be a public one that begins with https://.")
 
 
 def _uuid(value: str | None) -> UUID | None:
