@@ -92,18 +92,18 @@ async def call(
     """Make one request with a Bearer token; `body` goes as JSON, `form` as it is. Never raises for what comes of it."""
     headers = {"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT}
     data: bytes | aiohttp.FormData | None = form
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-        data = msgspec.json.encode(body)
     timeout = aiohttp.ClientTimeout(total=seconds, connect=min(seconds, CONNECT_SECONDS))
     try:
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = msgspec.json.encode(body)
         async with http.request(
             method, url, data=data, params=params, headers=headers, timeout=timeout, allow_redirects=False
         ) as response:
             return read(response.status, await _whole(response), response.headers)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
         return GraphAnswer(lost="unreachable", reason=f"Meta cannot be reached: {error or type(error).__name__}")
-    except ValueError as error:  # a header that cannot be written: such a token never left
+    except ValueError as error:  # a token that no header can hold, or text that is no Unicode
         return GraphAnswer(lost="unreachable", reason=f"The request cannot be written: {error}")
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return GraphAnswer(lost="no_answer", reason=f"No answer from Meta: {error or type(error).__name__}")

@@ -1,7 +1,9 @@
 """The simulated Cloud API beside `messages`: the adapter runs against it as against Meta's, and so do its rules."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,7 @@ from tests.channel_gateway.simulator.conftest import Account, MakeAccount
 from tests.channel_gateway.simulator.gateway_double import GatewayDouble, eventually
 from tests.contracts.channel import part
 
+EXCHANGES = Path(__file__).parents[1] / "channels" / "whatsapp" / "exchanges"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 CUSTOMER = "12025550123"
 
@@ -135,6 +138,25 @@ async def test_file_that_is_not_allowed_is_refused(
 ) -> None:
     result = await WhatsApp().send(part("", file=file(**given)), own, http)
     assert (result.outcome, result.code) == ("failed", code)
+
+
+def recorded(name: str) -> Any:
+    return json.loads((EXCHANGES / name).read_text())["response"]["json"]
+
+
+async def test_answers_have_the_recorded_form(simulator: httpx.AsyncClient, account: Account) -> None:
+    path, fields = account.messages.replace("/messages", "/media"), {"messaging_product": "whatsapp"}
+    files = {"file": ("a.png", PNG, "image/png")}
+    up = (await simulator.post(path, data=fields, files=files, headers=account.authorization)).json()
+    assert {key: type(value) for key, value in up.items()} == {
+        key: type(value) for key, value in recorded("media_upload.json").items()
+    }
+    query = {"phone_number_id": account.number_id}
+    found = (await simulator.get(f"/v26.0/{up['id']}", params=query, headers=account.authorization)).json()
+    assert {key: type(value) for key, value in found.items()} == {
+        key: type(value) for key, value in recorded("media_lookup.json").items()
+    }
+    assert (found["mime_type"], found["file_size"]) == ("image/png", str(len(PNG)))
 
 
 async def test_file_too_large_is_refused(simulator: httpx.AsyncClient, account: Account) -> None:

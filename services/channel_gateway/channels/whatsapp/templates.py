@@ -25,7 +25,7 @@ _BREAKS = re.compile(r"\s*[\r\n\t]\s*|\s{4,}")
 _MEDIA = ("image", "video", "document")
 _FIELDS = "name,language,status,category,components,parameter_format"
 _PAGE, _PAGES = 100, 60
-_FRESH_SECONDS, _MOST_KNOWN = 600.0, 2000
+_FRESH_SECONDS, _ASK_AGAIN_SECONDS, _MOST_KNOWN = 600.0, 30.0, 2000
 _VALUE_OF = {
     "url": ("text", "text"),
     "quick_reply": ("payload", "payload"),
@@ -47,7 +47,7 @@ class Shape:
 
 
 class Shapes:
-    """Definitions of templates, asked for once in ten minutes."""
+    """Definitions of templates, asked for once in ten minutes; kept with the moment until which they hold."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, str], tuple[float, Shape | None]] = {}
@@ -58,12 +58,12 @@ class Shapes:
             return None
         key, now = (number.id, template.name, template.language), time.monotonic()
         kept = self._known.get(key)
-        if kept and now - kept[0] < _FRESH_SECONDS:
+        if kept and now < kept[0]:
             return kept[1]
         shape = await self._ask(number, template)
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        self._known[key] = (now, shape)
+        self._known[key] = (now + (_FRESH_SECONDS if shape else _ASK_AGAIN_SECONDS), shape)
         return shape
 
     async def _ask(self, number: Number, template: Template) -> Shape | None:

@@ -283,6 +283,12 @@ async def test_token_that_no_header_can_hold_never_left(graph: GraphDouble, http
     assert graph.asked == []
 
 
+async def test_text_that_is_no_unicode_never_left(graph: GraphDouble, http: aiohttp.ClientSession) -> None:
+    found = await channel.send(part("half a pair: \ud83d"), graph.account(), http)
+    assert found.outcome == "retry"
+    assert graph.asked == []
+
+
 async def test_typing_without_a_message_is_not_attempted(graph: GraphDouble, http: aiohttp.ClientSession) -> None:
     await channel.signal(Signal(kind="typing", channel_config_id="c", recipient="1"), graph.account(), http)
     assert graph.asked == []

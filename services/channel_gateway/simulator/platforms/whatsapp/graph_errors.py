@@ -15,7 +15,7 @@ WORDINGS: Mapping[int, Wording] = {
     131000: Wording(500, "Something went wrong", "Unknown error."),
     131005: Wording(403, "Access denied"),
     131008: Wording(400, "Required parameter is missing"),
-    131009: Wording(400, "Parameter value is not valid"),
+    131009: Wording(400, "Parameter value is not valid", "The reacted message is too old."),
     131016: Wording(500, "Service unavailable", "A service is temporarily unavailable."),
     131021: Wording(400, "Recipient cannot be sender"),
     131026: Wording(400, "Message undeliverable", "Message undeliverable."),
