@@ -62,7 +62,7 @@ class Signals:
             log.warning("signal_dropped", reason=str(error)[:200])
             return
         channel = self._channels.get(account.kind) if account else None
-        if account and channel and _shows(channel, signal):
+        if account and channel and _shows(channel, account, signal):
             self._start(channel.signal(signal, account, self._http), account)
 
     def _start(self, work: Coroutine[Any, Any, None], account: Account) -> None:
@@ -74,8 +74,8 @@ class Signals:
         task.add_done_callback(self._tasks.discard)
 
 
-def _shows(channel: Channel, signal: Signal) -> bool:
-    can = channel.capabilities
+def _shows(channel: Channel, account: Account, signal: Signal) -> bool:
+    can = channel.capabilities_for(account)
     return can.typing if signal.kind == "typing" else can.read_marks
 
 
