@@ -12,8 +12,8 @@ _FORM = 'Send a JSON list such as [{"question": "…", "answer": "…"}].'
 class FAQParser:
     """Each pair stays whole."""
 
-    media_types = ("application/vnd.parley.faq+json", "application/json")
-    extensions = ("json",)
+    media_types = ("application/vnd.parley.faq+json",)
+    extensions = ()
 
     def parse(self, data: bytes) -> Document:
         """One block per pair."""
