@@ -1,8 +1,10 @@
 """Twilio as a channel: one sender of an account, for SMS and MMS or for WhatsApp."""
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import lru_cache
 
 import aiohttp
 import structlog
@@ -53,6 +55,27 @@ WHATSAPP = replace(
 """A WhatsApp sender. Captions of documents are lost on the way, so texts go by themselves."""
 
 
+_TOLL_FREE = re.compile(r"\+1(800|833|844|855|866|877|888)\d{7}")
+
+
+def _per_second(account: Account) -> float:
+    """How many messages a second the sender may send: as its settings say, else what its kind of number has."""
+    sender, said = credentials(account).sender, account.settings.get("messages_per_second")
+    if isinstance(said, int | float) and said > 0:
+        return float(said)
+    if sender.startswith("whatsapp:"):
+        return 80.0
+    if sender.isdecimal():
+        return 100.0
+    return 3.0 if _TOLL_FREE.fullmatch(sender) else 1.0
+
+
+@lru_cache(maxsize=256)
+def _paced(on_whatsapp: bool, per_second: float) -> Capabilities:
+    rate = Rate(per_second=per_second, burst=max(10, int(per_second)))
+    return replace(WHATSAPP if on_whatsapp else SMS, account_rate=rate)
+
+
 class Twilio(Channel):
     """SMS, MMS and WhatsApp through Twilio."""
 
@@ -61,8 +84,8 @@ class Twilio(Channel):
     webhook_methods = ("POST", "GET")
 
     def capabilities_for(self, account: Account) -> Capabilities:
-        """Those of WhatsApp for a WhatsApp sender; a messaging service is taken for SMS."""
-        return WHATSAPP if is_whatsapp(account) else SMS
+        """Those of WhatsApp for a WhatsApp sender; a messaging service counts as SMS. The pace is the sender's."""
+        return _paced(is_whatsapp(account), _per_second(account))
 
     def account_id(self, credentials: BaseModel) -> str | None:
         """The sender: several channels may share one Twilio account."""

@@ -18,7 +18,6 @@ from packages.core.domain.channels import Channel as Account
 from packages.core.domain.messages import Reaction, Signal, Template
 from services.channel_gateway.channels import File, Part
 from services.channel_gateway.channels.twilio import channel, errors
-from services.channel_gateway.channels.twilio.channel import SMS, WHATSAPP
 from tests.channel_gateway.channels.twilio.conftest import (
     SID,
     SMS_NUMBER,
@@ -308,10 +307,24 @@ def test_ids_tell_when_a_message_was_made() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sender", "wanted"), [(SMS_NUMBER, SMS), (SERVICE, SMS), ("55555", SMS), ("whatsapp:+12025550100", WHATSAPP)]
+    ("sender", "settings", "markdown", "window", "pace"),
+    [
+        (SMS_NUMBER, {}, "none", None, 1),
+        ("+18005550100", {}, "none", None, 3),
+        ("55555", {}, "none", None, 100),
+        (SERVICE, {}, "none", None, 1),
+        (SERVICE, {"messages_per_second": 30}, "none", None, 30),
+        (SMS_NUMBER, {"messages_per_second": "many"}, "none", None, 1),
+        ("whatsapp:+12025550100", {}, "whatsapp", 24, 80),
+    ],
 )
-def test_capabilities_are_the_senders(sender: str, wanted: object) -> None:
-    assert channel.capabilities_for(make_account(sender)) is wanted
+def test_capabilities_are_the_senders(
+    sender: str, settings: dict[str, Any], markdown: str, window: float | None, pace: float
+) -> None:
+    can = channel.capabilities_for(make_account(sender, settings))
+    assert (can.markdown, can.window_hours) == (markdown, window)
+    assert can.account_rate is not None
+    assert can.account_rate.per_second == pace
 
 
 def signalled(kind: str = "typing", external_id: str | None = "SM5") -> Signal:
