@@ -87,21 +87,30 @@ SUBCODES: Mapping[int, Meaning] = {
 """Subcodes that say more than their code, whichever code they come with."""
 
 _UNKNOWN = _never()
+_NO_PERMISSION = frozenset({3, 10, *range(200, 300)})
+_NO_AGENTS = _never(
+    "Instagram's reply window is closed, and the Meta app may not answer as a person after it: it lacks the feature "
+    '"Human Agent", which Meta approves.'
+)
 
 
 def meaning(error: GraphError) -> Meaning:
     """What an error means; one that is not known yet is a refusal for good, in the platform's own words."""
+    if error.code == 10 and "outside of allowed window" in error.message:  # some versions give no subcode with it
+        return _CLOSED
     return SUBCODES.get(error.subcode or -1) or CODES.get(error.code, _UNKNOWN)
 
 
-def result(answer: GraphAnswer) -> SendResult:
-    """How a send ended, of a call that did not go well."""
+def result(answer: GraphAnswer, *, tagged: bool = False) -> SendResult:
+    """How a send ended, of a call that did not go well; `tagged` ones claimed to be a person's late answer."""
     if answer.lost == "unreachable":
         return SendResult(outcome="retry", code="unreachable", reason=answer.reason[:500])
     if answer.lost == "no_answer":
         return SendResult(outcome="in_doubt", code="no_answer", reason=answer.reason[:500])
     if answer.error:
         known = meaning(answer.error)
+        if tagged and known.account_down and answer.error.code in _NO_PERMISSION:
+            known = _NO_AGENTS  # what is missing is the permission for the tag; everything else may well work
         return SendResult(
             outcome=known.outcome,
             code=str(answer.error.code),

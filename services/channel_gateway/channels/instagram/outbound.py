@@ -55,8 +55,11 @@ def token(account: Account) -> str:
     return secret
 
 
-def request_body(part: Part) -> dict[str, Any]:
+def request_body(part: Part, omit: Sequence[str] = ()) -> dict[str, Any]:
     """The JSON of one part.
+
+    Args:
+        omit: `metadata` or `reply_to`, where the account's version of the API does not take it.
 
     Raises:
         ValueError: Instagram has nothing like it; the message says why.
@@ -66,10 +69,12 @@ def request_body(part: Part) -> dict[str, Any]:
         raise ValueError("Instagram has no approved templates.")
     if part.reaction:
         return body | _reaction(part)
-    body["message"] = {**_message(part), "metadata": part.correlation_id}
+    body["message"] = _message(part)
+    if "metadata" not in omit:
+        body["message"]["metadata"] = part.correlation_id
     if part.outside_window and part.author == "agent":
         body |= {"messaging_type": "MESSAGE_TAG", "tag": "HUMAN_AGENT"}
-    if part.reply_to:
+    if part.reply_to and "reply_to" not in omit:
         body["reply_to"] = {"mid": part.reply_to}
     return body
 
@@ -126,12 +131,12 @@ def _payload(button: Button) -> str:
 async def send(part: Part, account: Account, http: aiohttp.ClientSession) -> SendResult:
     """One attempt to deliver a part."""
     try:
-        body = request_body(part)
+        body = request_body(part, account.settings.get("omit") or ())
     except ValueError as error:
         return SendResult(outcome="failed", code="unsupported", reason=str(error))
     answer = await _post(account, http, body, SEND_SECONDS)
     if not answer.ok:
-        return result(answer)
+        return result(answer, tagged="tag" in body)
     if part.reaction:
         return SendResult(outcome="sent")
     message_id = answer.object().get("message_id")

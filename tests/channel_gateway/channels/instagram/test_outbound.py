@@ -150,6 +150,16 @@ def test_part_can_be_told_from_its_echo() -> None:
     assert request_body(to(text="Hi"))["message"]["metadata"] == MESSAGE_ID
 
 
+@pytest.mark.parametrize("key", ["metadata", "reply_to"])
+async def test_what_an_api_does_not_take_is_left_out(
+    instagram: InstagramDouble, http: aiohttp.ClientSession, key: str
+) -> None:
+    quoting = to(text="Hi", reply_to="m-1")
+    await channel.send(quoting, instagram.account(omit=[key]), http)
+    body = instagram.asked[0].body
+    assert key not in body | body["message"]
+
+
 def test_links_go_beneath_a_short_text() -> None:
     buttons = (Button(title="Open", url="https://example.com/1"), Button(title="Later", payload="later"))
     payload = request_body(to(text="Track it", buttons=buttons))["message"]["attachment"]["payload"]
@@ -218,6 +228,22 @@ async def test_how_a_send_ends(
     result = await channel.send(to(), instagram.account(), http)
     assert (result.outcome, result.scope, result.account_down) == (outcome, scope, down)
     assert result.reason
+
+
+async def test_closed_window_without_a_subcode(instagram: InstagramDouble, http: aiohttp.ClientSession) -> None:
+    error = {"message": "(#10) This message is sent outside of allowed window.", "code": 10}
+    instagram.prepare(SEND, Answer(403, {"error": error}))
+    assert (await channel.send(to(), instagram.account(), http)).outcome == "held"
+
+
+@pytest.mark.parametrize(("code", "down"), [(10, False), (200, False), (190, True)])
+async def test_missing_approval_for_the_tag_does_not_take_the_account_down(
+    instagram: InstagramDouble, http: aiohttp.ClientSession, code: int, down: bool
+) -> None:
+    instagram.prepare(SEND, refusal(code))
+    result = await channel.send(to(author="agent", outside_window=True), instagram.account(), http)
+    assert (result.outcome, result.account_down) == ("failed", down)
+    assert ("Human Agent" in (result.reason or "")) != down
 
 
 async def test_stated_pause_is_obeyed(instagram: InstagramDouble, http: aiohttp.ClientSession) -> None:

@@ -27,7 +27,7 @@ EVENTS = frozenset(
 )
 """Keys that make a line's `message` a whole event; without one of them it is the content of a message."""
 
-_HEARD = frozenset({"message", "reaction", "postback"})
+_HEARD = frozenset({"message", "postback"})
 
 
 def message_id() -> str:
@@ -48,7 +48,7 @@ def event_of(line: Line, external_id: str) -> JSON:
 
 
 def opens_window(event: JSON) -> bool:
-    """Whether an event is one after which the brand may write: words, a tap or a reaction."""
+    """Whether an event is one after which the brand may write: words, or a tap on a button."""
     content = event.get("message")
     return bool(_HEARD & event.keys()) and not (isinstance(content, dict) and content.get("is_deleted"))
 
