@@ -22,7 +22,7 @@ from tests.channel_gateway.conftest import APP_SECRET, Gateway, MakeChannel, sig
 
 HERE = Path(__file__).parent / "channels"
 DAMAGED_TIMES = 3
-ODD = [None, True, -1, 0, 2**70, 1e308, "", "\u0000", "é" * 700, "\ud83d", [], {}, [None], {"id": {}}]
+ODD: list[Any] = [None, True, -1, 0, 2**70, 1e308, "", "\u0000", "é" * 700, "\ud83d", [], {}, [None], {"id": {}}]
 SECRET_TOKEN = "a-secret-token"
 CREDENTIALS: dict[str, dict[str, Any]] = {
     "whatsapp": {},
