@@ -17,8 +17,12 @@ from packages.core.domain.channels import Channel as Account
 from services.channel_gateway.channels.instagram import channel
 from tests.channel_gateway.simulator.conftest import SECRET_KEY
 from tests.channel_gateway.simulator.gateway_double import GatewayDouble
+from tests.channel_gateway.simulator.test_with_gateway import inbound
 from tests.contracts.channel import account as adapter_account
 from tests.factories.accounts import make_tenant
+
+__all__ = ["inbound"]
+"""The fixture of a running gateway, used here as well."""
 
 PERSON = "6120000000000001"
 HEARD = {"text": "Hello", "from": PERSON}
