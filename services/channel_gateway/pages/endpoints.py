@@ -18,7 +18,10 @@ router = APIRouter(tags=["catalogue"])
 _FOLDER = Path(__file__).parent
 _WIDGET = (_FOLDER / "widget.js").read_bytes()
 _DEMO = (_FOLDER / "demo.html").read_text(encoding="utf-8")
-_DEMO_POLICY = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:"
+_DEMO_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
+    "img-src 'self' data:; media-src 'self'"
+)
 
 
 class CatalogueEntry(BaseModel):

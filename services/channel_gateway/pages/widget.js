@@ -53,6 +53,10 @@
     .bubble { margin: 0; padding: 9px 13px; border-radius: 14px; background: var(--theirs); font-size: 15px;
       line-height: 1.45; white-space: pre-wrap; overflow-wrap: anywhere; }
     .mine .bubble { background: var(--mine); color: var(--mine-ink); }
+    .files { display: grid; gap: 6px; margin-top: 4px; font-size: 14px; }
+    .files a { color: var(--focus); overflow-wrap: anywhere; }
+    .files img, .files video { max-width: 100%; max-height: 260px; border-radius: 10px; display: block; }
+    .files audio { width: 100%; }
     .about { margin: 3px 4px 0; font-size: 12px; color: var(--soft); }
     .mine .about { text-align: right; }
     .about.bad { color: var(--bad); }
@@ -209,6 +213,17 @@
     return el("details", {}, el("summary", { text: label + first }), list);
   }
 
+  // A file of a reply: pictures, sound and film to look at, everything else to fetch.
+  function attachment(file) {
+    const name = file.filename || file.kind;
+    if (!/^https?:\/\//i.test(file.url)) return el("span", { text: name });
+    const link = el("a", { href: file.url, target: "_blank", rel: "noopener noreferrer" });
+    if (file.kind === "image") link.append(el("img", { src: file.url, alt: name, loading: "lazy" }));
+    else link.textContent = name;
+    if (file.kind !== "audio" && file.kind !== "video") return link;
+    return el(file.kind, { src: file.url, controls: "", preload: "metadata", "aria-label": name });
+  }
+
   const AUTHORS = { bot: "Automatic answer", agent: "Our team", system: "" };
 
   function show(message) {
@@ -217,7 +232,10 @@
     const key = mine && message.client_id ? message.client_id : message.id;
     const fresh = !shown.has(key);
     const parts = bubble(key, mine);
-    parts.text.textContent = message.text || `[${message.kind}]`;
+    const files = message.attachments || [];
+    parts.text.textContent = message.text || (files.length ? "" : `[${message.kind}]`);
+    parts.text.hidden = !parts.text.textContent;
+    if (fresh && files.length) parts.about.before(el("div", { class: "files" }, ...files.map(attachment)));
     if (mine) {
       taken(message.client_id);
       note(parts, "Delivered", false);

@@ -82,7 +82,7 @@ async def read(
     """The visitor's own conversation, from the first message numbered higher than `after`."""
     try:
         async with parts.database.tenant(account.tenant_id) as session:
-            messages = await transcript.after(session, visitor, after)
+            messages = await transcript.after(session, visitor, after, parts.links)
     except (SQLAlchemyError, OSError) as error:
         raise Unavailable("The conversation cannot be read just now; try again.") from error
     return MessageList(items=[MessageRead.model_validate(message) for message in messages])
@@ -103,7 +103,7 @@ async def follow(
     if last_event_id and last_event_id.isascii() and last_event_id.isdigit():
         after = max(after, min(int(last_event_id[:19]), 2**63 - 1))
     return StreamingResponse(
-        streams.events(parts.database, desk.rooms, parts.settings.webchat, account, visitor, after),
+        streams.events(parts.database, desk.rooms, parts.settings.webchat, parts.links, account, visitor, after),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

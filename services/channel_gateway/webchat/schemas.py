@@ -52,6 +52,7 @@ class MessageRead(BaseModel):
     status: str
     sent_at: datetime
     client_id: str | None = None
+    attachments: Sequence[Mapping[str, Any]] = ()
 
 
 class MessageList(BaseModel):

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from packages.core.db.session import Database
 from packages.core.domain.channels import Channel as Account
+from packages.core.links import MediaLinks
 from services.channel_gateway.settings import WebchatSettings
 from services.channel_gateway.webchat import transcript
 from services.channel_gateway.webchat.rooms import Rooms, Seat
@@ -26,7 +27,13 @@ _HEARTBEAT = b": heartbeat\n\n"
 
 
 async def events(
-    database: Database, rooms: Rooms, settings: WebchatSettings, account: Account, visitor: Visitor, after: int
+    database: Database,
+    rooms: Rooms,
+    settings: WebchatSettings,
+    links: MediaLinks,
+    account: Account,
+    visitor: Visitor,
+    after: int,
 ) -> AsyncIterator[bytes]:
     """Server-sent events, each message once and in order, from the first one numbered higher than `after`.
 
@@ -41,7 +48,7 @@ async def events(
                 yield encode(kind, data)
             if seat.stale:
                 looked = time.monotonic()
-                for message in await _news(database, account, visitor, seat, after):
+                for message in await _news(database, links, account, visitor, seat, after):
                     after = message.seq
                     yield encode("message", _read(message), message.seq)
             if time.monotonic() - beat >= settings.heartbeat_seconds:
@@ -70,13 +77,13 @@ def _poll(seat: Seat, seconds: float, looked: float) -> float:
 
 
 async def _news(
-    database: Database, account: Account, visitor: Visitor, seat: Seat, after: int
+    database: Database, links: MediaLinks, account: Account, visitor: Visitor, seat: Seat, after: int
 ) -> list[transcript.Shown]:
     """What is new in the conversation; nothing while PostgreSQL is away, for it will be asked again."""
     seat.stale = False
     try:
         async with database.tenant(account.tenant_id) as session:
-            messages = await transcript.after(session, visitor, after, sent=seat.sent)
+            messages = await transcript.after(session, visitor, after, links, sent=seat.sent)
     except (SQLAlchemyError, OSError) as error:
         log.warning("webchat_database_unavailable", error=str(error)[:200])
         return []

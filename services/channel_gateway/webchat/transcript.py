@@ -9,19 +9,24 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from packages.core.db.repositories import media
 from packages.core.domain.messages import DeliveryStatus
+from packages.core.links import MediaLinks
 from services.channel_gateway.webchat.sessions import Visitor
 
 PAGE = 200
+LINK_SECONDS = 12 * 3600.0
+"""A page stays open for hours, and asks for its messages once."""
 _UNDER_WAY = DeliveryStatus.QUEUED.value
 _NEVER_SHOWN = {DeliveryStatus.VOID.value, DeliveryStatus.FAILED.value}
+_FILE = ("kind", "media_type", "filename", "size")
 _CITED = ("chunk_id", "source_id", "title", "quote", "location")
 
 # Runs in a session bound to the visitor's tenant. The identity's unique key finds the customer, whose conversations of
 # this web chat follow by index.
 _MESSAGES = text("""
 SELECT m.id, m.seq, m.conversation_id, m.direction, m.author, m.kind, m.text, m.citations, m.status, m.external_id,
-       m.sent_at
+       m.sent_at, m.content->'attachments' AS attachments
 FROM customer_identity i
 JOIN conversation c ON c.customer_id = i.customer_id AND c.channel_config_id = i.channel_config_id
                    AND c.recipient = i.external_id
@@ -46,10 +51,17 @@ class Shown:
     sent_at: datetime
     conversation_id: UUID
     client_id: str | None = None
+    attachments: Sequence[Mapping[str, Any]] = ()
 
 
 async def after(
-    session: AsyncSession, visitor: Visitor, seq: int, *, sent: Collection[str] = (), limit: int = PAGE
+    session: AsyncSession,
+    visitor: Visitor,
+    seq: int,
+    links: MediaLinks,
+    *,
+    sent: Collection[str] = (),
+    limit: int = PAGE,
 ) -> list[Shown]:
     """The visitor's messages with a higher number, in order.
 
@@ -69,17 +81,36 @@ async def after(
         },
     )
     shown: list[Shown] = []
-    for row in rows.mappings():
+    found = rows.mappings().all()
+    with_files = [row["id"] for row in found if row["attachments"] and row["direction"] == "outbound"]
+    files = await media.of_messages(session, with_files, characters=0)
+    for row in found:
         outbound = row["direction"] == "outbound"
         if outbound and row["status"] in _NEVER_SHOWN:
             continue
         if outbound and row["status"] == _UNDER_WAY and str(row["id"]) not in sent:
             break
-        shown.append(_shown(row, visitor, outbound))
+        attachments = _files(row["attachments"] or (), files.get(row["id"], ()), links) if outbound else ()
+        shown.append(_shown(row, visitor, outbound, attachments))
     return shown
 
 
-def _shown(row: Mapping[Any, Any], visitor: Visitor, outbound: bool) -> Shown:
+def _files(
+    attachments: Sequence[Mapping[str, Any]], files: Sequence[Any], links: MediaLinks
+) -> list[Mapping[str, Any]]:
+    """The files that came with a reply, as far as they can be had: kind, media_type, filename, size, url of each."""
+    shown: list[Mapping[str, Any]] = []
+    stored = {str(file.id): file for file in files if file.state == "ready"}
+    for attachment in attachments:
+        if file := stored.get(str(attachment.get("media_id"))):
+            url = links.url(file.id, file.filename or file.kind, seconds=LINK_SECONDS)
+            shown.append({name: getattr(file, name) for name in _FILE} | {"url": url})
+        elif attachment.get("url"):
+            shown.append({name: attachment.get(name) for name in (*_FILE, "url")})
+    return shown
+
+
+def _shown(row: Mapping[Any, Any], visitor: Visitor, outbound: bool, attachments: Sequence[Mapping[str, Any]]) -> Shown:
     external_id: str = row["external_id"] or ""
     own = not outbound and external_id.startswith(f"{visitor.id}:")
     status = DeliveryStatus.SENT.value if row["status"] == _UNDER_WAY else row["status"]
@@ -94,4 +125,5 @@ def _shown(row: Mapping[Any, Any], visitor: Visitor, outbound: bool) -> Shown:
         sent_at=row["sent_at"],
         conversation_id=row["conversation_id"],
         client_id=external_id[len(visitor.id) + 1 :] if own else None,
+        attachments=attachments,
     )

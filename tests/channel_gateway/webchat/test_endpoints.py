@@ -1,6 +1,8 @@
 """Sessions, messages and origins of the web chat, over real HTTP."""
 
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
 
 import jwt
 import pytest
@@ -9,6 +11,7 @@ from redis.asyncio import Redis
 from packages.core.crypto import derive_key
 from packages.core.db.base import new_id
 from packages.core.db.session import Database
+from packages.core.db.tables.media import Media
 from tests.channel_gateway.conftest import (
     SECRET_KEY,
     Gateway,
@@ -20,6 +23,7 @@ from tests.channel_gateway.conftest import (
 from tests.channel_gateway.webchat.conftest import ORIGIN, Browser, Talk, begin_talk, open_browser
 from tests.conftest import Engines
 from tests.factories.accounts import TenantWithBrand
+from tests.factories.media import PNG, make_ready
 
 PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
 
@@ -226,3 +230,33 @@ async def test_sessions_of_one_address_are_limited(
         path = f"/webchat/{channel_id}/sessions"
         answers = [(await strict.call("POST", path)).status for _ in range(3)]
     assert answers == [201, 201, 429]
+
+
+class TestFiles:
+    async def test_of_a_reply_are_shown_with_a_link(self, talk: Talk, gateway: Gateway) -> None:
+        row = Media(
+            tenant_id=talk.owner.tenant_id,
+            conversation_id=talk.conversation_id,
+            channel_config_id=UUID(talk.browser.base.rsplit("/", 1)[-1]),
+            kind="image",
+            direction="outbound",
+        )
+        async with talk.database.tenant(talk.owner.tenant_id) as session:
+            session.add(row)
+        named = {"kind": "image", "media_id": str(row.id)}
+        elsewhere = {"kind": "document", "url": "https://shop.example/terms.pdf", "filename": "terms.pdf"}
+        message = await talk.add("agent", "", content={"attachments": [named, elsewhere]})
+        await make_ready(talk.database, gateway.app.state.parts.store, row, message_id=message.id)
+        (shown,) = await talk.browser.read()
+        own, other = shown["attachments"]
+        assert (own["kind"], own["media_type"], own["filename"]) == ("image", "image/png", "photo.png")
+        split = urlsplit(own["url"])
+        answer = await gateway.call("GET", f"{split.path}?{split.query}")
+        assert (answer.status, answer.body) == (200, PNG)
+        assert other == elsewhere | {"media_type": None, "size": None}
+
+    @pytest.mark.parametrize("author", ["customer", "agent"])
+    async def test_that_are_not_here_are_left_out(self, talk: Talk, author: str) -> None:
+        missing = {"kind": "image", "media_id": str(new_id())}
+        await talk.add(author, "See here", content={"attachments": [missing]})
+        assert [message["attachments"] for message in await talk.browser.read()] == [[]]
