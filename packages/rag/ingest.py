@@ -21,7 +21,7 @@ from packages.rag.lexical import base_language, detect_language
 from packages.rag.retrieval import Knowledge
 from packages.rag.sandbox import DEFAULT_LIMITS, ParseLimits, parse_sandboxed
 
-PARSERS_VERSION = 1
+PARSERS_VERSION = 2
 """Counted up when parsers read the same bytes differently, so that sources are read again."""
 
 EMBED_BATCH = 64

@@ -78,7 +78,7 @@ async def test_archives_in_archives_are_opened_but_not_for_ever() -> None:
         (zipped({f"{number}.txt": "x" for number in range(5001)}), "many.zip", "too_many"),
         (b"\x1f\x8b broken", "broken.tar.gz", "corrupt"),
         (b"[" * 1_000_000, "deep.json", "too_complex"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600, "old.doc", "unsupported_format"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600, "old.doc", "wrong_type"),
         (b"\x89PNG\r\n\x1a\n" + b"\x00" * 60, "broken.png", "corrupt"),
         (picture(), "white.png", "no_text"),
     ],
