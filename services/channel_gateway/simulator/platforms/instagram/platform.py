@@ -11,8 +11,8 @@ from packages.core.crypto import same
 from packages.core.domain.channels import Channel
 from services.channel_gateway.simulator.faults import Faults
 from services.channel_gateway.simulator.graph import SharedRoute, json_object, missing_node, token_of
-from services.channel_gateway.simulator.meta import Entry, MetaPlatform, until_disconnected
 from services.channel_gateway.simulator.platforms import CustomerMessage, Line, Stage, Writing
+from services.channel_gateway.simulator.platforms._meta import Entry, MetaPlatform, until_disconnected
 from services.channel_gateway.simulator.platforms.instagram import assets, payloads
 from services.channel_gateway.simulator.platforms.instagram.account_api import AccountApi
 from services.channel_gateway.simulator.platforms.instagram.assets import Assets
