@@ -346,6 +346,29 @@ async def test_earlier_message_of_equal_text_is_not_taken_for_it(
     assert await channel.find(part("Hi there", ON_WHATSAPP, message_id=str(new_id())), sender, http) is None
 
 
+async def deliver(sender: Config, http: aiohttp.ClientSession, text: str) -> int:
+    """Send until it is there, as the sender does: a lost answer is looked up before a repeat. Returns the attempts."""
+    sent = part(text, ON_WHATSAPP, message_id=str(new_id()))
+    for attempt in range(1, 30):
+        result = await channel.send(sent, sender, http)
+        if result.outcome == "in_doubt":
+            result = await channel.find(sent, sender, http) or result
+        if result.outcome == "sent":
+            return attempt
+    raise AssertionError("it never arrived")
+
+
+async def test_nothing_is_lost_or_doubled_by_a_fifth_of_faults(
+    simulator: httpx.AsyncClient, sender: Config, http: aiohttp.ClientSession
+) -> None:
+    await order_fault(simulator, rate_429=0.05, rate_500=0.05, rate_reset=0.05, rate_reset_after=0.05)
+    texts = [f"Message {number}" for number in range(40)]
+    attempts = await asyncio.gather(*(deliver(sender, http, text) for text in texts))
+    items = (await simulator.get("/sent")).json()["items"]
+    assert sorted(item["text"] for item in items) == sorted(texts)
+    assert sum(attempts) >= len(texts)
+
+
 def sdk(simulator: httpx.AsyncClient, sender: Config, token: str | None = None) -> Client:
     """Twilio's client with its own HTTP client, sent to the simulator."""
     secret = token or sender.credentials.auth_token.get_secret_value()

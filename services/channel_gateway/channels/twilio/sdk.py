@@ -7,10 +7,16 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import msgspec
+
+# The SDK imports these when they are first used, which would hold the event loop up for half a second.
+import twilio.rest.api  # type: ignore[import-untyped]
+import twilio.rest.content  # type: ignore[import-untyped]
+import twilio.rest.messaging  # type: ignore[import-untyped]
+import twilio.rest.monitor  # type: ignore[import-untyped]  # noqa: F401
 from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]
 from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
-from twilio.rest import Client  # type: ignore[import-untyped]
+from twilio.rest import Client
 from yarl import URL
 
 from packages.core.domain.channels import Channel as Account
