@@ -52,7 +52,7 @@ class _Known:
     channel: str
     credentials: bytes
     settings: Mapping[str, object]
-    state: tuple[str, str, str | None]
+    state: tuple[str | None, ...]
     account: Account | None
 
 
@@ -241,7 +241,7 @@ class Directory:
     def _put(self, row: ChannelConfig) -> None:
         config_id = str(row.id)
         known = self._known.get(config_id)
-        state = (row.status, row.name, row.account_id)
+        state = (row.status, row.status_reason, row.name, row.account_id)
         if known and (known.credentials, known.settings, known.state) == (row.credentials, row.settings, state):
             return
         self._forget(config_id)
@@ -287,5 +287,6 @@ class Directory:
             credentials=credentials,
             settings=dict(row.settings),
             status=row.status,
+            status_reason=row.status_reason,
             webhook_url=f"{self._base_url}/webhooks/{row.channel}/{row.id}",
         )

@@ -1,49 +1,57 @@
 """Messages out: off the stream, claimed in PostgreSQL, sent once, settled in PostgreSQL.
 
 The database decides what may go (docs/adr/0003): a reply that a newer message or a person overtook is void, a message
-waits for the earlier ones of its conversation, and two senders never hold the same one. A send whose answer was lost
-stays in doubt until the platform's own status settles it, or until waiting longer would leave the customer unanswered.
+waits for the earlier ones of its conversation, and two senders never hold the same one. Each account has a lane of its
+own (docs/adr/0009), so that a slow or limited one holds up nobody else.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 import aiohttp
 import msgspec
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 from redis.asyncio import Redis
 
 from packages.core import streams, tracing
 from packages.core.config import DeliverySettings
 from packages.core.db.base import new_id
 from packages.core.db.repositories import deliveries
-from packages.core.db.repositories.deliveries import Claimed, Settlement
+from packages.core.db.repositories.deliveries import Claimed, Claims, Settlement
 from packages.core.db.session import DATABASE_ERRORS, Database
 from packages.core.domain.messages import OutboundResponse
-from packages.core.errors import Unavailable
-from services.channel_gateway.channels import Channel, SendResult
-from services.channel_gateway.composition import compose
+from services.channel_gateway.attention import Attention
+from services.channel_gateway.channels import Channel
 from services.channel_gateway.directory import Directory
+from services.channel_gateway.dispatch import Dispatch, PreparesFiles
+from services.channel_gateway.lanes import Lane, Lanes
+from services.channel_gateway.limits import PATIENCE_SECONDS, Ask, Limits
 
 log = structlog.get_logger(__name__)
 
-SENDS = Counter("parley_sends_total", "Sends by channel and how they ended", ["channel", "outcome"])
-SECONDS = Histogram(
-    "parley_send_seconds",
-    "Time that platforms take to accept a message",
-    ["channel"],
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-)
-DOUBTFUL = Counter("parley_sends_repeated_in_doubt_total", "Sends repeated although the first may have arrived")
 VOIDED = Counter("parley_replies_voided_total", "Replies not sent, because a newer message or a person came first")
-IN_FLIGHT = Gauge("parley_sends_in_flight", "Sends waiting for a platform's answer")
+POSTPONED = Counter("parley_sends_postponed_total", "Sends given back because of their account's rate")
+IN_FLIGHT = Gauge("parley_sends_in_flight", "Messages claimed and not settled yet")
 
-MAX_IN_FLIGHT = 256
+MAX_CLAIMED = 2_048
+CLAIM_BATCH = 200
 SETTLE_BATCH = 200
-CLAIM_MARGIN_SECONDS = 5.0
+_MOST_BLOCKED = 20_000
+_STOP_SECONDS = 5.0
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A message's turn is over: how, and what may go now."""
+
+    settlement: Settlement
+    response: OutboundResponse
 
 
 class Sender:
@@ -57,187 +65,208 @@ class Sender:
         channels: Mapping[str, Channel],
         http: aiohttp.ClientSession,
         settings: DeliverySettings,
+        files: PreparesFiles | None = None,
     ) -> None:
         self._database = database
         self._redis = redis
-        self._directory = directory
-        self._channels = channels
-        self._http = http
         self._settings = settings
         self._token = new_id()
-        self._consumer = streams.Consumer(redis, streams.OUTBOUND, "gateway", count=100, idle_ms=10_000)
+        self._limits = Limits(redis)
+        self._dispatch = Dispatch(
+            database,
+            directory,
+            channels,
+            http,
+            settings,
+            self._limits,
+            Attention(database, redis),
+            files,
+            self._token,
+        )
+        self._consumer = streams.Consumer(redis, streams.OUTBOUND, "gateway", count=200, idle_ms=10_000)
+        self._lanes = Lanes()
+        self._blocked: OrderedDict[str, list[OutboundResponse]] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
-        self._settlements: asyncio.Queue[Settlement] = asyncio.Queue(4 * MAX_IN_FLIGHT)
-        self._conversations: dict[str, str] = {}
-        self._waiting: defaultdict[str, list[OutboundResponse]] = defaultdict(list)
+        self._ended: asyncio.Queue[_Ended | None] = asyncio.Queue(2 * MAX_CLAIMED)
+        self._work = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Deliver until `stop`; returns when the sends in hand are settled."""
-        settler = asyncio.create_task(self._settle_for_ever())
+        claiming = asyncio.create_task(self._claim_for_ever())
+        settling = asyncio.create_task(self._settle_for_ever())
         try:
             async for entries in self._consumer.batches():
-                try:
-                    await self._handle(entries)
-                except Exception:  # the sender loop's edge: the entries stay pending and come again
-                    log.exception("outbound_batch_failed", entries=len(entries))
-                    await asyncio.sleep(1)
+                await self._take(entries)
         finally:
+            self._stopping.set()
+            self._work.set()
+            await self._ended_within(claiming)
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=self._settings.timeout_seconds)
-            await self._flush()
-            settler.cancel()
+            await self._ended.put(None)
+            await self._ended_within(settling)
+
+    async def _ended_within(self, loop: asyncio.Task[None]) -> None:
+        await asyncio.wait([loop], timeout=_STOP_SECONDS)
+        loop.cancel()
 
     async def stop(self) -> None:
         """Take no more messages; `run` returns soon."""
         self._consumer.stop()
 
-    async def _handle(self, entries: list[streams.Entry]) -> None:
-        responses: list[OutboundResponse] = []
+    async def _take(self, entries: list[streams.Entry]) -> None:
+        """Into the lanes. PostgreSQL has the messages, so what is lost from here on comes again with the sweep."""
         for entry in entries:
             try:
-                responses.append(_decoded(entry))
+                self._enqueue(_decoded(entry))
             except (msgspec.MsgspecError, ValueError) as error:
                 await self._consumer.set_aside(entry, f"undecodable: {error}")
-        await self._claim_patiently(responses)
         await self._consumer.done(entries)
 
-    async def _claim_patiently(self, responses: list[OutboundResponse]) -> None:
-        """Claim as soon as PostgreSQL is there; meanwhile the entries stay unacknowledged."""
-        pause = 0.1
-        while True:
-            try:
-                return await self._claim(responses)
-            except DATABASE_ERRORS as error:
-                log.warning("database_unavailable", error=str(error)[:200], retry_in=pause)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 3.0)
+    def _enqueue(self, response: OutboundResponse, *, first: bool = False) -> None:
+        account_id, tenant_id = response.channel_config_id, response.tenant_id
+        if not self._lanes.put(account_id, tenant_id, UUID(response.message_id), first=first):
+            log.info("lane_full", channel_config_id=account_id)
+        self._work.set()
 
-    async def _claim(self, responses: list[OutboundResponse]) -> None:
-        if not responses:
-            return
-        holds = {UUID(response.message_id): self._hold(response.channel_config_id) for response in responses}
-        async with self._database.single_across_tenants() as connection:
-            claims = await deliveries.claim(connection, holds, self._token)
-        for response in claims.voided:
-            VOIDED.inc()
-            log.info("reply_voided", conversation_id=response.conversation_id, message_id=response.message_id)
-        for response in claims.blocked:
-            self._waiting[response.conversation_id].append(response)
-        for item in claims.claimed:
-            await self._places.acquire()
-            task = asyncio.create_task(self._deliver(item))
-            self._tasks.add(task)
-            task.add_done_callback(self._delivered)
+    async def _claim_for_ever(self) -> None:
+        while not self._stopping.is_set():
+            await self._work.wait()
+            self._work.clear()
+            while picked := self._lanes.pick(min(CLAIM_BATCH, MAX_CLAIMED - len(self._tasks))):
+                try:
+                    await self._claim(picked)
+                except Exception:  # the loop's edge: what was claimed comes again when its claim runs out
+                    log.exception("claims_failed", messages=len(picked))
+                    await asyncio.sleep(1)
+
+    async def _claim(self, picked: list[tuple[Lane, UUID]]) -> None:
+        """Claim a batch, ask for its turns, and set it going."""
+        lanes = {message_id: lane for lane, message_id in picked}
+        try:
+            holds = {message_id: self._dispatch.hold(lane.account_id) for lane, message_id in picked}
+            claims = await self._patiently(lambda: self._claims(holds))
+            for response in claims.voided:
+                VOIDED.inc()
+                log.info("reply_voided", conversation_id=response.conversation_id, message_id=response.message_id)
+            for response in claims.blocked:
+                self._block(response)
+            waits = await self._waits(claims.claimed)
+            for item, wait in zip(claims.claimed, waits, strict=True):
+                task = asyncio.create_task(self._deliver(item, wait, lanes.pop(UUID(item.response.message_id))))
+                self._tasks.add(task)
+                task.add_done_callback(self._delivered)
+        finally:
+            for lane in lanes.values():
+                lane.claimed -= 1
         IN_FLIGHT.set(len(self._tasks))
 
-    def _hold(self, channel_config_id: str) -> float:
-        """Seconds until a claim that was never settled may be repeated: longer where a repeat could show twice."""
-        account = self._directory.by_id(channel_config_id)
-        channel = self._channels.get(account.kind) if account else None
-        patience = self._settings.timeout_seconds + CLAIM_MARGIN_SECONDS
-        if channel and channel.capabilities.idempotent_send:
-            return patience
-        return patience + self._settings.in_doubt_seconds
+    async def _claims(self, holds: dict[UUID, float]) -> Claims:
+        async with self._database.single_across_tenants() as connection:
+            return await deliveries.claim(connection, holds, self._token)
+
+    def _block(self, response: OutboundResponse) -> None:
+        """Keep what waits for an earlier message of its conversation; what is forgotten comes with the sweep."""
+        self._blocked.setdefault(response.conversation_id, []).append(response)
+        while len(self._blocked) > _MOST_BLOCKED:
+            self._blocked.popitem(last=False)
+
+    async def _waits(self, items: list[Claimed]) -> list[float]:
+        """Seconds until each may go. Channels without rates are not asked for."""
+        waits = [0.0] * len(items)
+        limited: list[tuple[int, Ask]] = []
+        for place, item in enumerate(items):
+            account_id = item.response.channel_config_id
+            rules = self._dispatch.rules(account_id)
+            if rules and (rules.account_rate or rules.person_rate or rules.group_rate):
+                limited.append((place, Ask(account_id, item.response.recipient, rules)))
+        taken = await self._limits.take([ask for _, ask in limited])
+        for (place, _), wait in zip(limited, taken, strict=True):
+            waits[place] = wait
+        return waits
+
+    async def _deliver(self, item: Claimed, wait: float, lane: Lane) -> None:
+        response = item.response
+        try:
+            if await self._postponed(wait):
+                POSTPONED.inc()
+                settlement = Settlement(message_id=response.message_id, state="retry", delay=wait, counted=False)
+            else:
+                with tracing.span("send", response.traceparent, message_id=response.message_id):
+                    delivered = await self._dispatch.deliver(item)
+                settlement = delivered.settlement
+                (lane.silent if delivered.silent else lane.answered)()
+        finally:
+            lane.claimed -= 1
+        await self._ended.put(_Ended(settlement, response))
 
     def _delivered(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._places.release()
+        self._work.set()
 
-    async def _deliver(self, item: Claimed) -> None:
-        response = item.response
-        with tracing.span("send", response.traceparent, message_id=response.message_id):
-            result = await self._send(item)
-        self._conversations[response.message_id] = response.conversation_id
-        await self._settlements.put(self._settlement(item, result))
-
-    async def _send(self, item: Claimed) -> SendResult:
-        """One attempt through the channel, within the time limit."""
-        response = item.response
+    async def _postponed(self, wait: float) -> bool:
+        """Wait for a message's turn; true where that takes too long, or the process is about to end."""
+        if wait <= 0:
+            return False
+        if wait > PATIENCE_SECONDS:
+            return True
         try:
-            account = await self._directory.find(response.channel_config_id)
-        except Unavailable as error:
-            return SendResult(outcome="retry", code=error.code, reason=error.message)
-        channel = self._channels.get(account.kind) if account else None
-        if account is None or channel is None:
-            return SendResult(outcome="failed", code="no_channel", reason="The channel was removed or switched off.")
-        if item.in_doubt:
-            DOUBTFUL.inc()
-            log.warning("send_repeated_in_doubt", message_id=response.message_id, attempt=item.attempts)
-        started = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
-                for part in compose(response, channel.capabilities):
-                    result = await channel.send(part, account, self._http)
-                    if result.outcome != "sent":
-                        break
+            await asyncio.wait_for(self._stopping.wait(), wait)
         except TimeoutError:
-            result = SendResult(outcome="in_doubt", code="timeout", reason="The platform did not answer in time.")
-        except Exception as error:  # one send's edge: an adapter's fault must not stop the others
-            log.exception("send_crashed", channel=account.kind, message_id=response.message_id)
-            result = SendResult(outcome="retry", code="adapter_error", reason=f"{type(error).__name__}: {error}"[:300])
-        SECONDS.labels(account.kind).observe(asyncio.get_running_loop().time() - started)
-        SENDS.labels(account.kind, result.outcome).inc()
-        return result
-
-    def _settlement(self, item: Claimed, result: SendResult) -> Settlement:
-        message_id = item.response.message_id
-        error = {"code": result.code, "message": result.reason} if result.code or result.reason else None
-        if result.outcome == "sent":
-            return Settlement(message_id=message_id, state="sent", external_id=result.external_id)
-        if result.outcome == "failed" or item.attempts >= self._settings.max_attempts:
-            log.warning("send_failed", message_id=message_id, code=result.code, reason=result.reason)
-            return Settlement(message_id=message_id, state="failed", error=error)
-        if result.outcome == "in_doubt":
-            return Settlement(
-                message_id=message_id, state="sending", error=error, delay=self._settings.in_doubt_seconds
-            )
-        delay = result.retry_after if result.retry_after is not None else min(60.0, 0.5 * 2**item.attempts)
-        return Settlement(message_id=message_id, state="retry", error=error, delay=delay)
+            return False
+        return True
 
     async def _settle_for_ever(self) -> None:
-        while True:
-            first = await self._settlements.get()
-            batch = [first]
-            while len(batch) < SETTLE_BATCH and not self._settlements.empty():
-                batch.append(self._settlements.get_nowait())
-            await self._settle_patiently(batch)
+        ending = False
+        while not ending:
+            found = [await self._ended.get()]
+            while len(found) < SETTLE_BATCH and not self._ended.empty():
+                found.append(self._ended.get_nowait())
+            batch = [ended for ended in found if ended is not None]
+            ending = len(batch) < len(found)
+            try:
+                await self._settle(batch)
+            except Exception:  # the loop's edge: what is not settled counts as in doubt when its claim runs out
+                log.exception("settlements_failed", messages=len(batch))
 
-    async def _settle_patiently(self, batch: list[Settlement]) -> None:
-        """Settle as soon as PostgreSQL is there; what was sent must not be sent again."""
+    async def _settle(self, batch: list[_Ended]) -> None:
+        """Settle as soon as PostgreSQL is there; what was sent must not be sent again. Then let others go."""
+        settlements = [ended.settlement for ended in batch]
+        if not settlements:
+            return
+        settled = await self._patiently(lambda: self._settled(settlements))
+        for ended in batch:
+            if ended.settlement.state in {"sent", "failed", "held"}:
+                for response in reversed(self._blocked.pop(ended.response.conversation_id, [])):
+                    self._enqueue(response, first=True)
+        bad = [_news(ended) for ended in batch if ended.settlement.state in {"failed", "held"}]
+        await streams.announce_all(self._redis, [news for news in bad if news[1]["data"]["message_id"] in settled])
+
+    async def _settled(self, settlements: list[Settlement]) -> set[str]:
+        async with self._database.single_across_tenants() as connection:
+            return await deliveries.settle(connection, self._token, settlements)
+
+    async def _patiently(self, statement: Callable[[], Awaitable[Result]]) -> Result:
+        """The result, as soon as PostgreSQL is there to give it."""
         pause = 0.1
         while True:
             try:
-                async with self._database.single_across_tenants() as connection:
-                    await deliveries.settle(connection, self._token, batch)
-                break
+                return await statement()
             except DATABASE_ERRORS as error:
                 log.warning("database_unavailable", error=str(error)[:200], retry_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 3.0)
-        await self._unblock(batch)
-
-    async def _unblock(self, batch: list[Settlement]) -> None:
-        """Claim what waited for the messages that are settled now."""
-        ready: list[OutboundResponse] = []
-        for settlement in batch:
-            conversation_id = self._conversations.pop(settlement.message_id, "")
-            if settlement.state in {"sent", "failed"}:
-                ready += self._waiting.pop(conversation_id, [])
-        await self._claim_patiently(ready)
-
-    async def _flush(self) -> None:
-        """Settle what is left at shut-down."""
-        batch: list[Settlement] = []
-        while not self._settlements.empty():
-            batch.append(self._settlements.get_nowait())
-        if batch:
-            async with asyncio.timeout(5):
-                async with self._database.single_across_tenants() as connection:
-                    await deliveries.settle(connection, self._token, batch)
 
 
 def _decoded(entry: streams.Entry) -> OutboundResponse:
     response = entry.decode(OutboundResponse)
     UUID(response.message_id)
     return response
+
+
+def _news(ended: _Ended) -> streams.Announcement:
+    """What agents are told at once: a message does not go through."""
+    settlement = ended.settlement
+    data = {"message_id": settlement.message_id, "status": settlement.state, "error": settlement.error}
+    return streams.live_channel(ended.response.tenant_id), {"type": "delivery.updated", "data": data}

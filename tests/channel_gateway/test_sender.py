@@ -11,7 +11,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from sqlalchemy import text
 
-from packages.core import plugins, streams
+from packages.core import streams
 from packages.core.config import DeliverySettings, TurnSettings
 from packages.core.crypto import SecretBox
 from packages.core.db.repositories import deliveries
@@ -19,8 +19,8 @@ from packages.core.db.repositories.deliveries import Draft
 from packages.core.db.session import Database
 from packages.core.db.tables.channels import ChannelConfig
 from packages.core.domain.messages import DeliveryStatus
-from services.channel_gateway import channels as channel_folder
 from services.channel_gateway.channels import Channel
+from services.channel_gateway.channels.whatsapp import channel as whatsapp
 from services.channel_gateway.directory import Directory
 from services.channel_gateway.sender import Sender
 from services.orchestrator.intake import Intake
@@ -79,15 +79,17 @@ class Post:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Sender]:
-        plugins_by_name = plugins.load(channel_folder, "channel", Channel)
+        plugins_by_name: dict[str, Channel] = {"whatsapp": whatsapp}
         directory = Directory(self.database, self.redis, plugins_by_name, SECRET_KEY)
         async with aiohttp.ClientSession() as http:
             sender = Sender(self.database, self.redis, directory, plugins_by_name, http, self.settings)
             tasks = [asyncio.create_task(sender.run()), asyncio.create_task(self.relay.run())]
-            yield sender
-            await sender.stop()
-            self.relay.stop()
-            await asyncio.gather(*tasks)
+            try:
+                yield sender
+            finally:
+                await sender.stop()
+                self.relay.stop()
+                await asyncio.gather(*tasks)
 
 
 @pytest_asyncio.fixture
@@ -131,7 +133,7 @@ class TestSender:
             await asyncio.sleep(0.3)
         assert post.api.message_ids == [message_id]
 
-    @pytest.mark.parametrize("answer", [RATE_LIMIT, (500, {"error": {"code": 131000}}), (429, {"error": {"code": 4}})])
+    @pytest.mark.parametrize("answer", [RATE_LIMIT, (500, {"error": {"code": 131000}}), (429, {"error": {"code": 130429}})])
     async def test_is_tried_again_when_the_platform_asks_for_it(self, post: Post, answer: object) -> None:
         post.api.script.append(answer)
         message_id = await post.queue()

@@ -67,6 +67,7 @@ class Channel:
     credentials: Any = field(repr=False)
     settings: dict[str, Any] = field(default_factory=dict, repr=False)
     status: str = "active"
+    status_reason: str | None = None
     webhook_url: str = ""
 
 
