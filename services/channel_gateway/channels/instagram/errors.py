@@ -44,18 +44,16 @@ _CLOSED = Meaning("held", "Instagram's reply window is closed; it opens again wh
 _AWAY = _never("The customer cannot be reached: they blocked the account, or closed or paused their own.")
 _STRANGER = _never("Instagram knows no such customer of this account.")
 _FORBIDDEN = _down("The access token has no permission to send messages; the account has to be connected again.")
-_BUSY = "Instagram is out of order for the moment."
+_BUSY = Meaning("retry", "Something went wrong at Instagram; it is tried again.")
 
 CODES: Mapping[int, Meaning] = {
+    # Later: this message
+    **dict.fromkeys((-1, 1, 2, 1200), _BUSY),
     # Later: the whole account
-    -1: _all_later(10, _BUSY),
-    1: _all_later(10, _BUSY),
-    2: _all_later(5, _BUSY),
-    1200: _all_later(5, _BUSY),
     4: _all_later(_MINUTE, "The app has made too many calls; Instagram takes more later."),
     17: _all_later(_MINUTE, "The account has made too many calls; Instagram takes more later."),
     32: _all_later(_MINUTE, "The account has made too many calls; Instagram takes more later."),
-    613: _all_later(10, "The account sends more messages than Instagram allows in this time."),
+    613: _all_later(5, "The account sends more messages than Instagram allows in this time."),
     80002: _all_later(_MINUTE, "The Instagram account has reached its rate limit."),
     80006: _all_later(_MINUTE, "The account's messaging has reached its rate limit."),
     368: _all_later(_HOUR, "Instagram has blocked the account for a while, for a violation of its policies."),

@@ -144,7 +144,7 @@ def _edit(happened: Happened) -> Item:
     assert edit
     numbered = edit.num_edit is not None
     own_id = happened.own_id("edit", f"{edit.mid}:{edit.num_edit}" if numbered else None)
-    extra = {"edit_number": edit.num_edit} if numbered else {}
+    extra: JSON = {"edit_number": edit.num_edit} if numbered else {}
     return happened.item(own_id, "edit", target=edit.mid, text=edit.text, extra=extra)
 
 

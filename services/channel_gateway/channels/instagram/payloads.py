@@ -21,7 +21,7 @@ class Party(msgspec.Struct):
 class Attachment(msgspec.Struct):
     """A file, or something of Instagram's own. What vanishes after one view has no payload."""
 
-    type: str
+    type: str = "unknown"
     payload: JSON | None = None
     title: str | None = None
     url: str | None = None
@@ -61,7 +61,7 @@ class Edit(msgspec.Struct):
 
     mid: str
     text: str | None = None
-    num_edit: int | None = None
+    num_edit: Id = None
 
 
 class Reaction(msgspec.Struct):

@@ -12,8 +12,11 @@ import pytest
 from packages.core.domain.messages import Button, Reaction, Signal
 from services.channel_gateway.channels.instagram import channel
 from services.channel_gateway.channels.instagram.setup import FIELDS
+from services.channel_gateway.simulator.app import create_app
+from services.channel_gateway.simulator.settings import SimulatorSettings
 from tests.channel_gateway.simulator.gateway_double import GatewayDouble
 from tests.channel_gateway.simulator.instagram.conftest import HEARD, PERSON, MakeShop, Shop, text
+from tests.channel_gateway.simulator.serving import serving
 from tests.contracts.channel import MESSAGE_ID, part
 
 EXCHANGES = Path(__file__).parents[2] / "channels" / "instagram" / "exchanges"
@@ -98,6 +101,14 @@ async def test_window_opens_again(shop: Shop) -> None:
     assert (await shop.send(text())).status_code == 403
     await shop.hears(**HEARD)
     assert (await shop.send(text())).status_code == 200
+
+
+async def test_restarted_platform_knows_its_people(shop: Shop, settings: SimulatorSettings) -> None:
+    await shop.hears(**HEARD)
+    async with serving(create_app(settings)) as base:
+        headers = {"Authorization": f"Bearer {shop.credentials['access_token']}"}
+        async with httpx.AsyncClient(base_url=base, headers=headers) as client:
+            assert (await client.post("/v26.0/me/messages", json=text())).status_code == 200
 
 
 async def test_accepted_message_is_recorded(shop: Shop) -> None:
