@@ -32,6 +32,7 @@ router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 Reader = Annotated[Principal, require(Role.VIEWER, Scope.CONVERSATIONS_READ)]
 Agent = Annotated[Principal, require(Role.AGENT, Scope.CONVERSATIONS_WRITE)]
 TheRelay = Annotated[Relay, Depends(part(Relay))]
+TheLinks = Annotated[MediaLinks, Depends(part(MediaLinks))]
 
 
 @router.get("")
@@ -57,7 +58,7 @@ async def read_conversation(
     conversation_id: UUID,
     principal: Reader,
     database: TheDatabase,
-    links: Annotated[MediaLinks, Depends(part(MediaLinks))],
+    links: TheLinks,
     before: Annotated[int | None, Query(description="messages before this `seq`")] = None,
 ) -> ConversationRead:
     """One conversation: its latest 200 messages, oldest first, each with delivery status, citations and context."""
@@ -73,14 +74,16 @@ async def send_message(
     database: TheDatabase,
     relay: TheRelay,
     redis: TheRedis,
+    links: TheLinks,
 ) -> MessageRead:
     """Answer the customer. The bot's conversation becomes the caller's by that. `private` leaves a note instead."""
     async with database.tenant(principal.tenant_id) as session:
         if body.private:
             change = await service.note(session, principal, conversation_id, body.text)
         else:
-            change = await service.reply(session, principal, conversation_id, body.text)
-    return await _said(change, relay, redis)
+            change = await service.reply(session, principal, conversation_id, body.text, body.attachments)
+        shown = (await views.messages(session, [change.message], links))[0] if change.message else None
+    return await _said(change, relay, redis, shown)
 
 
 @router.post("/{conversation_id}/notes", status_code=201)
@@ -143,11 +146,11 @@ async def resolve(
     return await _changed(change, database, relay, redis)
 
 
-async def _said(change: Change, relay: Relay, redis: "Redis") -> MessageRead:
+async def _said(change: Change, relay: Relay, redis: "Redis", shown: MessageRead | None = None) -> MessageRead:
     """After the commit: publish, and tell whoever watches."""
     assert change.message
     await relay.publish(change.outbound)
-    shown = views.message(change.message)
+    shown = shown or views.message(change.message)
     kind = "message.noted" if shown.direction == "internal" else "message.sent"
     data = shown.model_dump(mode="json", include={"id", "text", "direction", "author", "kind", "sent_at"})
     data["conversation_id"] = str(change.conversation.id)

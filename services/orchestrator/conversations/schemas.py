@@ -1,10 +1,10 @@
 """Bodies of conversations and messages."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from services.orchestrator.auth.schemas import Input, Output
 
@@ -91,11 +91,29 @@ class ConversationRead(ConversationSummary):
     before: int | None
 
 
-class MessageCreate(Input):
-    """An agent's words: to the customer, or (`private`) to colleagues only."""
+class AttachmentSend(Input):
+    """An upload of this conversation, and the words beneath it."""
 
-    text: Words
+    media_id: UUID
+    caption: Annotated[str, StringConstraints(max_length=4_000)] | None = None
+
+
+class MessageCreate(Input):
+    """An agent's words, files or both: to the customer, or (`private`, words alone) to colleagues only."""
+
+    text: Annotated[str, StringConstraints(max_length=16_000)] = ""
+    attachments: list[AttachmentSend] = Field(default_factory=list, max_length=10)
     private: bool = False
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.text or self.attachments):
+            raise ValueError("a message has a text, attachments or both")
+        if self.private and self.attachments:
+            raise ValueError("a note for colleagues carries no attachments")
+        if len({item.media_id for item in self.attachments}) < len(self.attachments):
+            raise ValueError("an upload is sent once")
+        return self
 
 
 class NoteCreate(Input):

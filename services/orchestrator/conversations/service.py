@@ -1,20 +1,23 @@
 """What agents do with a conversation. Every change of its owner voids bot replies under way (docs/adr/0004)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from packages.core.db.repositories import deliveries
+from packages.core.db.repositories import deliveries, media
 from packages.core.db.repository import get
 from packages.core.db.tables.accounts import User
 from packages.core.db.tables.conversations import Conversation, MessageLog
 from packages.core.domain.conversations import ConversationStatus, IllegalTransition, Owner, change_owner
-from packages.core.domain.messages import OutboundResponse
+from packages.core.domain.messages import Attachment, OutboundResponse
 from packages.core.domain.tenants import Role
 from packages.core.errors import Conflict
 from services.orchestrator.auth.permissions import Principal
 from services.orchestrator.conversations import notices, repository
+from services.orchestrator.conversations.schemas import AttachmentSend
 
 REPUBLISH_SECONDS = 15.0
 """After this long, a message that was lost on its way to the stream is put onto it again."""
@@ -29,16 +32,30 @@ class Change:
     message: MessageLog | None = None
 
 
-async def reply(session: AsyncSession, principal: Principal, conversation_id: UUID, words: str) -> Change:
-    """An agent's words to the customer. Who answers a conversation that the bot holds takes it over by that.
+async def reply(
+    session: AsyncSession,
+    principal: Principal,
+    conversation_id: UUID,
+    words: str,
+    files: Sequence[AttachmentSend] = (),
+) -> Change:
+    """An agent's words and files to the customer. Who answers a conversation that the bot holds takes it over by that.
 
     Raises:
-        NotFound: no such conversation. Conflict: it is resolved.
+        NotFound: no such conversation. Conflict: it is resolved, or a file is no unsent upload of it.
     """
     change = await _open(session, conversation_id)
     if change.conversation.owner != Owner.HUMAN:
         await _take_over(session, principal, change, principal.user_id, principal.identity.name)
-    response = await _queue(session, change.conversation, words, author="agent", author_id=principal.user_id)
+    response = await _queue(
+        session,
+        change.conversation,
+        words,
+        author="agent",
+        author_id=principal.user_id,
+        attachments=await _uploads(session, change.conversation, files),
+    )
+    await _attach(session, response)
     await repository.mark_answered(session, conversation_id, UUID(response.message_id))
     change.outbound.append(response)
     change.message = await get(session, MessageLog, response.message_id)
@@ -165,8 +182,49 @@ async def _tell(session: AsyncSession, change: Change, words: str) -> None:
         change.outbound.append(await _queue(session, change.conversation, words, author="system"))
 
 
+async def _uploads(
+    session: AsyncSession, conversation: Conversation, files: Sequence[AttachmentSend]
+) -> tuple[Attachment, ...]:
+    """The files as the outbox names them."""
+    found = await media.by_id(session, conversation.tenant_id, [item.media_id for item in files]) if files else {}
+    return tuple(
+        Attachment(
+            kind=row.kind,
+            media_id=str(row.id),
+            media_type=row.media_type,
+            filename=row.filename,
+            size=row.size,
+            caption=item.caption or None,
+        )
+        for item in files
+        if (row := found.get(item.media_id)) or _refuse_upload(item.media_id)
+    )
+
+
+async def _attach(session: AsyncSession, response: OutboundResponse) -> None:
+    """Make the uploads the message's own; the transaction ends with the refusal of one that is not to be had."""
+    wanted = [UUID(item.media_id) for item in response.attachments if item.media_id]
+    if not wanted:
+        return
+    attached = await media.attach(session, UUID(response.conversation_id), UUID(response.message_id), wanted)
+    for missing in [media_id for media_id in wanted if media_id not in attached]:
+        _refuse_upload(missing)
+
+
+def _refuse_upload(media_id: UUID) -> NoReturn:
+    raise Conflict(
+        "A file is no unsent upload of this conversation; upload it again.", details={"media_id": str(media_id)}
+    )
+
+
 async def _queue(
-    session: AsyncSession, conversation: Conversation, words: str, *, author: str, author_id: UUID | None = None
+    session: AsyncSession,
+    conversation: Conversation,
+    words: str,
+    *,
+    author: str,
+    author_id: UUID | None = None,
+    attachments: Sequence[Attachment] = (),
 ) -> OutboundResponse:
     draft = deliveries.Draft(
         tenant_id=conversation.tenant_id,
@@ -177,5 +235,6 @@ async def _queue(
         author=author,
         author_id=author_id,
         text=words,
+        attachments=attachments,
     )
     return await deliveries.queue(session, draft, republish_seconds=REPUBLISH_SECONDS)

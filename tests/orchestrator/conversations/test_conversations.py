@@ -215,7 +215,7 @@ class TestReply:
         await acme.agent.post(f"{talk.path}/messages", json={"text": "One"})
         assert [message.author for message in await published(redis)] == ["agent"]
 
-    @pytest.mark.parametrize("body", [{"text": ""}, {}, {"text": "x", "attachments": []}])
+    @pytest.mark.parametrize("body", [{"text": ""}, {}, {"text": "x", "surprise": []}])
     async def test_malformed(self, acme: Company, talk: Talk, body: dict[str, Any]) -> None:
         assert (await acme.agent.post(f"{talk.path}/messages", json=body)).status_code == 422
 

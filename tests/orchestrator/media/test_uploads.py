@@ -5,15 +5,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 from sqlalchemy import text
 
+from packages.core import streams
 from packages.core.config import TurnSettings
 from packages.core.db.base import new_id
 from packages.core.db.repositories import media
 from packages.core.db.tables.media import Media
+from packages.core.domain.messages import OutboundResponse
 from packages.core.errors import TooLarge, UnsupportedFormat
 from packages.core.storage import ObjectStore
 from services.orchestrator.channels.catalogue import Entry
@@ -111,6 +114,47 @@ class TestUpload:
 
     async def test_a_form_without_a_file_is_malformed(self, talk: Talk) -> None:
         assert (await talk.company.agent.post(talk.path, data={"x": "y"})).status_code == 422
+
+
+class TestSend:
+    async def send(self, talk: Talk, *media_ids: str, **more: Any) -> httpx.Response:
+        body = {"text": "See here", "attachments": [{"media_id": one} for one in media_ids]} | more
+        return await talk.company.agent.post(talk.path.replace("attachments", "messages"), json=body)
+
+    async def test_goes_out_with_the_words(self, talk: Talk, redis: Redis) -> None:
+        upload = (await talk.upload()).json()["media_id"]
+        answer = await self.send(talk, attachments=[{"media_id": upload, "caption": "Our logo"}])
+        (shown,) = answer.json()["attachments"]
+        assert (answer.status_code, shown["media_id"], shown["status"]) == (201, upload, "ready")
+        assert shown["url"]
+        sent = [
+            msgspec.json.decode(row[b"d"], type=OutboundResponse) for _, row in await redis.xrange(streams.OUTBOUND)
+        ]
+        (file,) = next(response.attachments for response in sent if response.author == "agent")
+        assert (file.media_id, file.kind, file.caption) == (upload, "image", "Our logo")
+
+    async def test_needs_no_words(self, talk: Talk) -> None:
+        answer = await self.send(talk, (await talk.upload()).json()["media_id"], text="")
+        assert (answer.status_code, answer.json()["kind"], answer.json()["text"]) == (201, "image", None)
+
+    async def test_is_sent_once(self, talk: Talk) -> None:
+        upload = (await talk.upload()).json()["media_id"]
+        assert [(await self.send(talk, upload)).status_code for _ in range(2)] == [201, 409]
+
+    async def test_what_is_not_there_sends_nothing(self, talk: Talk, redis: Redis) -> None:
+        answer = await self.send(talk, str(uuid4()))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+        assert await redis.xlen(streams.OUTBOUND) == 0
+
+    @pytest.mark.parametrize(
+        "change", [{"private": True}, {"attachments": [{"media_id": "x"}]}, {"text": "", "attachments": []}]
+    )
+    async def test_malformed(self, talk: Talk, change: dict[str, Any]) -> None:
+        assert (await self.send(talk, (await talk.upload()).json()["media_id"], **change)).status_code == 422
+
+    async def test_twice_in_one_message_is_malformed(self, talk: Talk) -> None:
+        upload = (await talk.upload()).json()["media_id"]
+        assert (await self.send(talk, upload, upload)).status_code == 422
 
 
 class TestCarriedAs:
