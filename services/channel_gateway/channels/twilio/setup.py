@@ -99,7 +99,7 @@ async def _webhook(account: Account, http: aiohttp.ClientSession, *, register: b
     where = await _place(account, http)
     if where is None:
         message = f"Twilio lists no sender {credentials(account).sender} whose webhook could be set from here."
-        remedy = f"Enter {public(account, account.webhook_url)} (POST) for incoming messages in {_CONSOLE}."
+        remedy = f"Enter {public(account, account.webhook_url)}{OVERRIDES} (POST) for incoming messages in {_CONSOLE}."
         return [
             Finding(
                 check="webhook", level="info" if is_whatsapp(account) else "warning", message=message, remedy=remedy

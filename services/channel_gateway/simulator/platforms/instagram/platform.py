@@ -135,8 +135,10 @@ class Instagram(MetaPlatform):
         raise InstagramError(190)
 
     async def _act(self, account: Channel, person: str, order: Order, payload: dict[str, Any]) -> Response:
-        """A sender action. Typing and read marks leave no trace; a reaction is there to be seen."""
+        """A sender action. Typing shows for a while, read marks leave no trace; a reaction is there to be seen."""
         await self._people.last_heard(account, person)
+        if order.action == "typing_on":
+            self.stage.typing.show(f"{account.id}:{person}")
         if order.target:
             text = f"reaction: {order.reaction}" if order.reaction else "reaction taken back"
             await self.stage.courier.add([], sent=self._sent(account, person, text, None, order.target, payload))
