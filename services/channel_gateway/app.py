@@ -24,6 +24,7 @@ from services.channel_gateway import media_endpoints, outside, setup
 from services.channel_gateway.channels import Channel
 from services.channel_gateway.channels.webchat import channel as webchat
 from services.channel_gateway.directory import Directory
+from services.channel_gateway.files import Files
 from services.channel_gateway.inbound_log import InboundLog, load_script
 from services.channel_gateway.media import Downloader
 from services.channel_gateway.pages import endpoints as pages
@@ -110,7 +111,10 @@ async def _start(app: FastAPI, settings: GatewaySettings, stack: AsyncExitStack)
         links=MediaLinks(settings.gateway_base_url, settings.secret, seconds=settings.media.link_seconds),
         webhooks=_webhooks(settings, channels, directory, inbound, signals),
     )
-    sender = Sender(database, redis, directory, channels, platforms, settings.delivery)
+    files = Files(
+        database, app.state.parts.store, settings.gateway_base_url, settings.secret, platforms, settings.media
+    )
+    sender = Sender(database, redis, directory, channels, platforms, settings.delivery, files)
     downloader = _downloader(app.state.parts, stack)
     app.state.loops = [
         _in_background(directory.run(), stack),

@@ -7,6 +7,7 @@ from services.orchestrator.brands import endpoints as brands
 from services.orchestrator.channels import endpoints as channels
 from services.orchestrator.conversations import endpoints as conversations
 from services.orchestrator.conversations import inbound
+from services.orchestrator.deliveries import endpoints as deliveries
 from services.orchestrator.knowledge import endpoints as knowledge
 from services.orchestrator.ledger import endpoints as ledger
 from services.orchestrator.live import endpoints as live
@@ -23,5 +24,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     conversations.router,
     media.router,
     ledger.router,
+    deliveries.router,
     live.router,
 )

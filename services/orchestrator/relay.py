@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from packages.core import streams
 from packages.core.config import DeliverySettings
-from packages.core.db.repositories import deliveries
+from packages.core.db.repositories import deliveries, delivery_statuses
 from packages.core.db.session import DATABASE_ERRORS, Database
 from packages.core.domain.messages import OutboundResponse
 
@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 PUBLISHED = Counter("parley_outbound_published_total", "Messages put onto the outbound stream", ["how"])
 SWEEP_SECONDS = 0.5
+EARLY_SECONDS = 5.0
 
 
 class Relay:
@@ -28,6 +29,7 @@ class Relay:
         self._redis = redis
         self._settings = settings
         self._stopped = asyncio.Event()
+        self._early_at = 0.0
 
     async def publish(self, responses: Sequence[OutboundResponse], live: Sequence[streams.Announcement] = ()) -> None:
         """Put committed messages onto the stream. If Redis is away the sweep does it later, so this never raises.
@@ -47,6 +49,7 @@ class Relay:
         while not self._stopped.is_set():
             try:
                 swept = await self.sweep()
+                await self._sweep_early()
                 pause = 0.0 if swept else SWEEP_SECONDS
             except (RedisError, *DATABASE_ERRORS) as error:
                 log.warning("sweep_failed", error=str(error)[:200])
@@ -67,6 +70,16 @@ class Relay:
             await streams.publish(self._redis, streams.OUTBOUND, due)
         PUBLISHED.labels("again").inc(len(due))
         return len(due)
+
+    async def _sweep_early(self) -> None:
+        """Now and then, apply statuses that overtook their send just when that was being settled."""
+        now = asyncio.get_running_loop().time()
+        if now < self._early_at:
+            return
+        self._early_at = now + EARLY_SECONDS
+        async with self._database.direct_across_tenants() as transaction:
+            await delivery_statuses.apply_early(transaction)
+            await delivery_statuses.forget_early(transaction)
 
     def stop(self) -> None:
         """End `run`."""

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from packages.core.db.base import new_id
+from packages.core.db.repositories.deliveries import Draft, queue
 from packages.core.db.tables.accounts import APIKey
 from packages.core.db.tables.knowledge import KnowledgeSource
 from packages.core.db.tables.ledger import InboundLedger
@@ -71,7 +72,12 @@ async def ids(installation: Installation, rival: Company) -> dict[str, UUID]:
     ledger = InboundLedger(
         tenant_id=rival.tenant_id, channel_config_id=channel, external_id="x", kind="message", state="failed"
     )
+    draft = Draft(
+        tenant_id=rival.tenant_id, brand_id=rival.brand_id, conversation_id=taken.conversation_id,
+        channel_config_id=channel, recipient="x", author="agent", text="x",
+    )  # fmt: skip
     async with installation.database.tenant(rival.tenant_id) as session:
+        await queue(session, draft, republish_seconds=3600)
         session.add_all([source, key, ledger])
     return {
         "brand_id": rival.brand_id,
@@ -81,6 +87,7 @@ async def ids(installation: Installation, rival: Company) -> dict[str, UUID]:
         "source_id": source.id,
         "conversation_id": taken.conversation_id,
         "ledger_id": ledger.id,
+        "delivery_id": draft.id,
     }
 
 
@@ -132,7 +139,7 @@ async def test_what_is_open(installation: Installation, path: str) -> None:
 
 
 async def test_lists_hold_only_ones_own(acme: Company, ids: dict[str, UUID]) -> None:
-    paths = ["/v1/conversations", "/v1/ledger", "/v1/knowledge/failed", "/v1/api-keys"]
+    paths = ["/v1/conversations", "/v1/ledger", "/v1/deliveries", "/v1/knowledge/failed", "/v1/api-keys"]
     for path in paths:
         assert (await acme.admin.get(path)).json()["items"] == []
     emails = {user["email"] for user in (await acme.admin.get("/v1/users")).json()["items"]}

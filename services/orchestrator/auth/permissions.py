@@ -47,6 +47,8 @@ class Scope(StrEnum):
     CONVERSATIONS_WRITE = "conversations:write"
     LEDGER_READ = "ledger:read"
     LEDGER_WRITE = "ledger:write"
+    DELIVERIES_READ = "deliveries:read"
+    DELIVERIES_WRITE = "deliveries:write"
     STREAM = "stream"
 
 
