@@ -296,15 +296,15 @@ class Downloader:
 
     async def sweep(self, *, days: float | None = _RECENT_DAYS) -> None:
         """Delete the objects of files that are gone (of the last `days`; None: of all), and uploads nobody sent."""
+        seconds = self._settings.unsent_hours * 3600
         async with self._database.single_across_tenants() as connection:
             gone = await media.leftovers(connection, days=days)
-            for file in gone:
+            unsent = await media.take_unsent(connection, seconds=seconds)
+        for file in [*gone, *unsent]:
+            if file.storage_key:
                 await self._store.delete(file.storage_key)
+        async with self._database.single_across_tenants() as connection:
             await media.cleared(connection, [file.id for file in gone])
-            unsent = await media.take_unsent(connection, seconds=self._settings.unsent_hours * 3600)
-            for file in unsent:
-                if file.storage_key:
-                    await self._store.delete(file.storage_key)
             await media.drop(connection, [file.id for file in unsent])
 
 

@@ -46,7 +46,7 @@ def _kept(file: Any, claims: dict[str, Any], links: MediaLinks | None) -> Attach
         status=file.state,
         media_id=file.id,
         external_id=None if gone else claims.get("external_id"),
-        filename=file.filename,
+        filename=None if gone else file.filename,
         media_type=file.media_type,
         size=file.size,
         url=links.url(file.id, safe_name(file.filename, file.media_type or "")) if ready and links else None,

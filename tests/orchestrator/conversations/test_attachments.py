@@ -2,14 +2,12 @@
 
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from uuid import UUID
 
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
 from packages.core.db.base import new_id
-from packages.core.db.repositories import media
 from packages.core.db.tables.conversations import MessageLog
 from packages.core.domain.messages import Attachment
 from packages.core.links import MediaLinks
@@ -77,8 +75,7 @@ class TestShown:
 
     async def test_gone_without_its_name(self, inbox: Inbox) -> None:
         await inbox.ready()
-        async with inbox.database.across_tenants() as session:
-            await media.forget(session, [inbox.taken.message_id or UUID(int=0)])
+        await inbox.change(state="gone")
         shown = await inbox.shown()
         assert (shown["status"], shown["url"], shown["filename"], shown["external_id"]) == ("gone", None, None, None)
 

@@ -105,6 +105,10 @@ class TestUpload:
         answer = await talk.upload(PNG + b"\x00" * 26 * 1024 * 1024)
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
+    async def test_one_file_at_a_time(self, talk: Talk) -> None:
+        files = [("file", ("a.png", PNG)), ("file", ("b.png", PNG))]
+        assert (await talk.company.agent.post(talk.path, files=files)).status_code == 400
+
     async def test_viewers_upload_nothing(self, talk: Talk) -> None:
         answer = await talk.company.viewer.post(talk.path, files={"file": ("a.png", PNG)})
         assert answer.status_code == 403

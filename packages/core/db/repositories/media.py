@@ -279,7 +279,7 @@ UPDATE media SET state = 'gone' WHERE id IN (
 RETURNING id, storage_key
 """)
 
-_CLEARED = Statement("UPDATE media SET storage_key = NULL WHERE id = ANY(:ids) AND state = 'gone'")
+_CLEARED = Statement("UPDATE media SET storage_key = NULL, filename = NULL WHERE id = ANY(:ids) AND state = 'gone'")
 
 _DROP = Statement("DELETE FROM media WHERE id = ANY(:ids) AND message_id IS NULL AND state = 'gone'")
 
