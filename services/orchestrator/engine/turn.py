@@ -14,7 +14,7 @@ from packages.core.db.session import Database
 from packages.core.domain.knowledge import Citation
 from packages.core.domain.tenants import BrandProfile
 from packages.rag.documents import Hit, Scope
-from packages.rag.retrieval import Knowledge, open_knowledge, retrieve_context
+from packages.rag.retrieval import Knowledge, SearchFilters, open_knowledge, retrieve_context
 from services.orchestrator.engine import followup, grounding, guardrails, intents, metrics, phrases, prompt
 from services.orchestrator.engine.confidence import THRESHOLD
 from services.orchestrator.engine.extractive import ExtractiveAnswerer
@@ -24,7 +24,7 @@ from services.orchestrator.engine.policies import Verdict, injection
 from services.orchestrator.engine.prompt import HistoryMessage
 from services.orchestrator.settings import OrchestratorSettings
 
-__all__ = ["Answer", "Engine", "HistoryMessage"]
+__all__ = ["Answer", "Engine", "Explained", "HistoryMessage"]
 
 HITS = 6
 LEASE_SHARE = 0.7
@@ -65,13 +65,32 @@ class _Draft:
 
 @dataclass(slots=True, kw_only=True)
 class _Turn:
-    """What one answer is about; `trace` grows on the way."""
+    """What one answer is about; `trace`, `hits` and `draft` come on the way."""
 
     brand: BrandProfile
     question: str
     history: tuple[HistoryMessage, ...]
     language: str
     trace: dict[str, Any]
+    filters: SearchFilters | None = None
+    hits: tuple[Hit, ...] = ()
+    draft: _Draft | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """An answer with what it was decided from.
+
+    `candidate` is the draft that was on the table, whether or not it went out; None where there was none. An answer
+    goes out from `threshold` upwards.
+    """
+
+    answer: Answer
+    hits: tuple[Hit, ...]
+    candidate: str | None
+    candidate_citations: tuple[Citation, ...]
+    candidate_confidence: float
+    threshold: float
 
 
 class Engine:
@@ -122,7 +141,14 @@ class Engine:
         await self._models.close()
         await self.knowledge.close()
 
-    async def answer(self, brand: BrandProfile, question: str, history: Sequence[HistoryMessage] = ()) -> Answer:
+    async def answer(
+        self,
+        brand: BrandProfile,
+        question: str,
+        history: Sequence[HistoryMessage] = (),
+        *,
+        filters: SearchFilters | None = None,
+    ) -> Answer:
         """Answer one message of a customer.
 
         Models that fail or hang, and drafts that do not hold, are never the caller's concern: the next model answers,
@@ -132,12 +158,32 @@ class Engine:
             brand: whose persona and knowledge.
             question: the customer's latest message, or several in one text.
             history: what was said before, oldest first.
+            filters: narrows the sources that may answer.
 
         Raises:
             Unavailable: retrieval itself is away; the same question can be asked again.
         """
-        with tracing.span("engine.answer", tenant_id=brand.tenant_id, brand_id=brand.id):
-            turn = _begin(brand, question, history)
+        return await self._reply(_begin(brand, question, history, filters))
+
+    async def explain(self, brand: BrandProfile, question: str, history: Sequence[HistoryMessage] = ()) -> Explained:
+        """The answer of `answer`, with everything it was decided from.
+
+        Raises:
+            Unavailable: as for `answer`.
+        """
+        turn = _begin(brand, question, history)
+        answer = await self._reply(turn)
+        return Explained(
+            answer=answer,
+            hits=turn.hits,
+            candidate=turn.draft.text if turn.draft else None,
+            candidate_citations=turn.draft.citations if turn.draft else (),
+            candidate_confidence=turn.draft.confidence if turn.draft else 0.0,
+            threshold=_threshold(brand),
+        )
+
+    async def _reply(self, turn: _Turn) -> Answer:
+        with tracing.span("engine.answer", tenant_id=turn.brand.tenant_id, brand_id=turn.brand.id):
             answer = _without_knowledge(turn) or await self._from_knowledge(turn)
             metrics.ANSWERS.labels(_outcome(answer), answer.trace.get("drafted_by", "phrases")).inc()
             log.info("answered", outcome=_outcome(answer), confidence=answer.confidence, **turn.trace["ms"])
@@ -145,8 +191,9 @@ class Engine:
 
     async def _from_knowledge(self, turn: _Turn) -> Answer:
         hits = await self._retrieve(turn)
+        turn.hits = tuple(hits)
         started = time.perf_counter()
-        draft = await self._draft(turn, hits)
+        draft = turn.draft = await self._draft(turn, hits)
         turn.trace["ms"]["draft"] = _ms_since(started)
         if draft is None or draft.confidence < _threshold(turn.brand):
             return _abstention(turn, hits, draft.confidence if draft else 0.0)
@@ -163,7 +210,7 @@ class Engine:
         started = time.perf_counter()
         query = followup.search_text(injection.harmless_part(turn.question), turn.history)
         scope = Scope(tenant_id=UUID(turn.brand.tenant_id), brand_id=UUID(turn.brand.id))
-        hits = await retrieve_context(self.knowledge, scope, query, limit=HITS)
+        hits = await retrieve_context(self.knowledge, scope, query, limit=HITS, filters=turn.filters)
         turn.trace |= {"query": query, "hits": [_hit_trace(hit) for hit in hits]}
         turn.trace["ms"]["retrieve"] = _ms_since(started)
         return hits
@@ -218,12 +265,16 @@ class Engine:
         )
 
 
-def _begin(brand: BrandProfile, question: str, history: Sequence[HistoryMessage]) -> _Turn:
+def _begin(
+    brand: BrandProfile, question: str, history: Sequence[HistoryMessage], filters: SearchFilters | None = None
+) -> _Turn:
     question = question.strip()[:LONGEST_QUESTION]
     earlier = next((item.text for item in reversed(history) if item.author == "customer"), "")
     language = phrases.language_of(question, brand, earlier)
     trace: dict[str, Any] = {"language": language, "wants_person": False, "guardrails": [], "ms": {}}
-    return _Turn(brand=brand, question=question, history=tuple(history), language=language, trace=trace)
+    return _Turn(
+        brand=brand, question=question, history=tuple(history), language=language, trace=trace, filters=filters
+    )
 
 
 def _without_knowledge(turn: _Turn) -> Answer | None:
