@@ -22,6 +22,7 @@ INBOUND = "parley:inbound"
 OUTBOUND = "parley:outbound"
 SIGNALS = "parley:signals"
 DEAD = ":dead"
+MOST_SIGNALS = 10_000
 MEDIA_DUE = "parley:media-due"
 """Pub/Sub: there are files to fetch from a platform."""
 
@@ -78,6 +79,14 @@ async def publish(
     for channel, payload in announcements:
         pipeline.publish(channel, msgspec.json.encode(payload))
     await pipeline.execute()
+
+
+async def show(redis: "Redis", signal: Any) -> None:
+    """Append a signal (typing, read). It is worth nothing later, so a Redis that is away is only logged."""
+    try:
+        await redis.xadd(SIGNALS, {"d": msgspec.json.encode(signal)}, maxlen=MOST_SIGNALS, approximate=True)
+    except (RedisError, OSError) as error:
+        log.warning("signal_lost", error=str(error))
 
 
 def live_channel(tenant_id: str) -> str:

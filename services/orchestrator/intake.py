@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 EVENTS = Counter("parley_intake_events_total", "Provider items by kind and what became of them", ["kind", "outcome"])
 TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57", "58")
 POSTGRES_CANNOT_STORE = "\x00"
+ENCODED_NUL = rb"\u0000"
 
 
 class RejectedEvent(Exception):
@@ -72,13 +73,16 @@ class Intake:
         """End `run` after the batch in hand."""
         self._consumer.stop()
 
-    async def take(self, events: Sequence[InboundEvent]) -> list[Taken]:
+    async def take(self, given: Sequence[InboundEvent]) -> list[Taken]:
         """Store events; one answer for each, in their order.
 
         Raises:
             RejectedEvent: a single event was given and the database refuses it.
             one of DATABASE_ERRORS: the database is away; nothing was stored.
         """
+        return await self._take([_without_nul(event) for event in given])
+
+    async def _take(self, events: Sequence[InboundEvent]) -> list[Taken]:
         try:
             return await self._store(events)
         except RejectedEvent:
@@ -97,7 +101,8 @@ class Intake:
         readable: list[streams.Entry] = []
         for entry in entries:
             try:
-                events.append(entry.decode(InboundEvent))
+                event = entry.decode(InboundEvent)
+                events.append(_without_nul(event) if ENCODED_NUL in entry.data else event)
                 readable.append(entry)
             except msgspec.MsgspecError as error:
                 await self._consumer.set_aside(entry, f"undecodable: {error}")
@@ -106,7 +111,7 @@ class Intake:
         pause = 0.1
         while True:
             try:
-                await self.take_all(events)
+                await self._take_all(events)
                 break
             except DATABASE_ERRORS as error:
                 log.warning("database_unavailable", error=str(error)[:200], retry_in=pause)
@@ -120,17 +125,19 @@ class Intake:
         Raises:
             one of DATABASE_ERRORS: the database is away; not all was stored, and all can be given again.
         """
+        return await self._take_all([_without_nul(event) for event in events])
+
+    async def _take_all(self, events: Sequence[InboundEvent]) -> list[Taken]:
         try:
-            return await self.take(events)
+            return await self._take(events)
         except RejectedEvent as error:
             return [await self._keep_failed(events[0], str(error))]
 
     async def _store(self, events: Sequence[InboundEvent]) -> list[Taken]:
         """One transaction for all."""
-        clean = [_without_nul(event) for event in events]
         try:
             async with self._database.direct_across_tenants() as transaction:
-                stored = await intake_sql.store(transaction, clean, self._settings)
+                stored = await intake_sql.store(transaction, events, self._settings)
         except asyncpg.PostgresError as error:
             if _is_transient(error):
                 raise
@@ -185,7 +192,7 @@ def _is_transient(error: asyncpg.PostgresError) -> bool:
 def _without_nul(event: InboundEvent) -> InboundEvent:
     """PostgreSQL cannot store U+0000; platforms do send it."""
     encoded = msgspec.json.encode(event)
-    if b"\\u0000" not in encoded:
+    if ENCODED_NUL not in encoded:
         return event
     cleaned = _strip(msgspec.to_builtins(event))
     return msgspec.convert(cleaned, InboundEvent)

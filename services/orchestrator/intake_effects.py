@@ -129,6 +129,41 @@ WHERE id = :id AND status = 'open'
 """)  # noqa: S608 - constants
 
 
+# By the platform's id; or, while its answer to our send is still on the way, by conversation and words.
+_OWN_SENDS = Statement("""
+WITH r AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+        AS r(channel_config_id uuid, external_id text, recipient text, text text)
+)
+SELECT r.channel_config_id, r.external_id, d.id FROM r
+JOIN delivery d ON d.channel_config_id = r.channel_config_id AND d.external_id = r.external_id
+UNION ALL
+SELECT r.channel_config_id, r.external_id, p.delivery_id FROM r
+JOIN delivery_part p ON p.channel_config_id = r.channel_config_id AND p.external_id = r.external_id
+UNION ALL
+SELECT r.channel_config_id, r.external_id, d.id FROM r
+JOIN conversation c ON c.channel_config_id = r.channel_config_id AND c.recipient = r.recipient AND c.status = 'open'
+JOIN delivery d ON d.conversation_id = c.id AND d.state = 'sending'
+JOIN message_log m ON m.id = d.id AND m.text = r.text
+""")
+
+
+async def own_sends(on: Transaction, echoes: Sequence[InboundEvent]) -> dict[tuple[str, str], UUID]:
+    """Which echoes are of messages that we sent: our ids, by channel config and the platform's id."""
+    rows = [
+        {
+            "channel_config_id": event.channel_config_id,
+            "external_id": event.external_id,
+            "recipient": message.conversation_id or message.sender.external_id,
+            "text": message.text,
+        }
+        for event in echoes
+        if (message := event.message)
+    ]
+    found = await _OWN_SENDS.fetch(on, rows=msgspec.json.encode(rows).decode())
+    return {(str(row.channel_config_id), row.external_id): row.id for row in found}
+
+
 def files(messages: Iterable[tuple[InboundEvent, dict[str, Any]]]) -> list[dict[str, Any]]:
     """Rows for the files of messages; the messages' rows get the ids. Shares (stories, posts) may not be kept."""
     rows: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ from packages.core.db.direct import Statement, Transaction
 from packages.core.db.repositories.deliveries import release_held
 from packages.core.db.repositories.delivery_statuses import PlatformStatus, apply_statuses, highest
 from packages.core.domain.conversations import Owner
-from packages.core.domain.messages import MESSAGE_KINDS, InboundEvent, InboundMessage
+from packages.core.domain.messages import MESSAGE_KINDS, DeliveryStatus, InboundEvent, InboundMessage
 from services.orchestrator import intake_effects
 from services.orchestrator.intake_people import Person, find_customers
 
@@ -63,13 +63,44 @@ async def store(on: Transaction, events: Sequence[InboundEvent], settings: TurnS
     await _enter(on, items)
     fresh = [item for item in items if not item.duplicate]
     stored = Stored(items, {item.external_id: item.event.kind for item in items})
-    messages = [item for item in fresh if item.event.message]
+    messages = await _without_own_echoes(on, [item for item in fresh if item.event.message])
     if messages:
         await _converse(on, messages, settings, stored)
     statuses = [item for item in fresh if item.event.status]
     if statuses:
         await _report(on, statuses, stored)
     return stored
+
+
+_OURS = Statement("""
+UPDATE inbound_ledger SET state = 'answered', reason = NULL, message_id = NULL WHERE id = ANY(:ids)
+""")
+
+
+async def _without_own_echoes(on: Transaction, items: list[Item]) -> list[Item]:
+    """Leave out echoes of what we sent ourselves: they say that it was sent, and nothing else."""
+    echoes = [item for item in items if _message(item).echo]
+    if not echoes:
+        return items
+    ours = await intake_effects.own_sends(on, [item.event for item in echoes])
+    found = [(item, sent) for item in echoes if (sent := ours.get((item.event.channel_config_id, item.external_id)))]
+    if not found:
+        return items
+    statuses = [
+        PlatformStatus(
+            channel_config_id=item.event.channel_config_id,
+            external_id=item.external_id,
+            status=DeliveryStatus.SENT,
+            message_id=str(sent),
+        )
+        for item, sent in found
+    ]
+    await apply_statuses(on, statuses)
+    await _OURS.fetch(on, ids=[item.ledger_id for item, _ in found])
+    for item, sent in found:
+        item.state, item.message_id = "answered", sent
+    own = {id(item) for item, _ in found}
+    return [item for item in items if id(item) not in own]
 
 
 _ENTER = Statement("""

@@ -16,6 +16,7 @@ from packages.core import streams, tracing
 from packages.core.config import Settings
 from packages.core.db.repositories import deliveries
 from packages.core.db.session import DATABASE_ERRORS, Database
+from packages.core.domain.messages import Signal
 from packages.core.logging import bound
 from services.orchestrator import turns_sql
 from services.orchestrator.engine import handover
@@ -34,6 +35,7 @@ SECONDS = Histogram(
 ACTIVE = Gauge("parley_turns_active", "Turns being worked on in this process")
 POLL_SECONDS = 0.5
 SHARE_OF_ONE_TENANT = 0.75
+TYPING_AFTER_SECONDS = 0.5
 
 
 class Turns:
@@ -49,6 +51,7 @@ class Turns:
         self._due = asyncio.Event()
         self._stopping = asyncio.Event()
         self._active: dict[asyncio.Task[None], DueTurn] = {}
+        self._signals: set[asyncio.Task[None]] = set()
 
     def wake(self, seconds: float) -> None:
         """Look for due turns in `seconds`, instead of at the next poll."""
@@ -139,23 +142,40 @@ class Turns:
     async def _answer(self, turn: DueTurn) -> str:
         typing = {"type": "typing", "data": {"conversation_id": str(turn.conversation_id), "author": "bot"}}
         await streams.announce(self._redis, streams.live_channel(str(turn.tenant_id)), typing)
-        reply = await self._decide(turn)
+        patience = asyncio.get_running_loop().call_later(TYPING_AFTER_SECONDS, self._show_typing, turn)
+        try:
+            reply = await self._decide(turn)
+        finally:
+            patience.cancel()
         if reply is None:
             async with self._database.direct(turn.tenant_id) as transaction:
                 await turns_sql.drop(transaction, turn)
             return "nothing to answer"
         return await self._commit(turn, reply)
 
+    def _show_typing(self, turn: DueTurn) -> None:
+        """Let the customer's platform show that an answer is on its way; it takes longer than people like to wait."""
+        heard = next((message for message in reversed(turn.messages) if message.is_open), None)
+        signal = Signal(
+            kind="typing",
+            channel_config_id=str(turn.channel_config_id),
+            recipient=turn.recipient,
+            external_id=heard.external_id if heard else None,
+        )
+        task = asyncio.create_task(streams.show(self._redis, signal))
+        self._signals.add(task)
+        task.add_done_callback(self._signals.discard)
+
     async def _decide(self, turn: DueTurn) -> Reply | None:
         """What to say to all messages that are still open, taken together."""
         open_messages = [message for message in turn.messages if message.is_open]
         if not open_messages:
             return None
-        question = "\n".join(message.text or message.payload or "" for message in open_messages).strip()
+        question = "\n".join(words for message in open_messages if (words := message.words))
         before = [message for message in turn.messages if not message.is_open]
         if not question:
             return handover.cannot_read(turn.brand, [message.kind for message in open_messages])
-        history = [HistoryMessage(author=message.author, text=message.text or "") for message in before]
+        history = [HistoryMessage(author=message.author, text=words) for message in before if (words := message.seen)]
         answer = await self._engine.answer(turn.brand, question, history)
         return handover.reply(answer)
 
@@ -191,7 +211,7 @@ class Turns:
         if turn.attempts < self._turn.max_attempts:
             await self._give_back(turn, error)
             return "failed"
-        question = "\n".join(message.text or "" for message in turn.messages if message.is_open)
+        question = "\n".join(message.words for message in turn.messages if message.is_open)
         try:
             return await self._commit(turn, handover.bot_failed(turn.brand, question))
         except (LostLease, *DATABASE_ERRORS) as second:

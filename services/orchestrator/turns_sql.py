@@ -12,6 +12,8 @@ from packages.core.db.repositories import deliveries
 from packages.core.domain.conversations import Owner
 from packages.core.domain.messages import OutboundResponse
 from packages.core.domain.tenants import BrandProfile
+from services.orchestrator.engine import seen
+from services.orchestrator.engine.seen import ReadFile
 
 HISTORY = 30
 
@@ -25,8 +27,20 @@ class LoggedMessage:
     author: str
     kind: str
     text: str | None
-    payload: str | None
+    external_id: str | None
     is_open: bool
+    content: dict[str, Any] | None = None
+    files: list[ReadFile] | None = None
+
+    @property
+    def seen(self) -> str:
+        """The message as the model sees it in the history."""
+        return seen.seen(self.kind, self.text, self.content or {}, self.files or ())
+
+    @property
+    def words(self) -> str:
+        """What of it can be answered."""
+        return seen.words(self.text, self.content or {}, self.files or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +96,13 @@ FROM claimed l JOIN conversation c ON c.id = l.conversation_id
 JOIN brand b ON b.id = c.brand_id LEFT JOIN persona_profile p ON p.brand_id = b.id
 CROSS JOIN LATERAL (
     SELECT COALESCE(json_agg(m ORDER BY m.seq), '[]') AS messages FROM (
-        SELECT m.id, m.seq, m.author, m.kind, m.text, m.content->>'payload' AS payload,
-               m.direction = 'inbound' AND m.answered_by IS NULL AS is_open
+        SELECT m.id, m.seq, m.author, m.kind, m.text, m.external_id, NULLIF(m.content, '{{}}') AS content,
+               m.direction = 'inbound' AND m.answered_by IS NULL AND m.status = 'received' AS is_open,
+               CASE WHEN m.content ? 'attachments' THEN (
+                   SELECT json_agg(json_build_object('kind', f.kind, 'filename', f.filename,
+                                                     'text', left(f.text, {seen.LONGEST_READ})) ORDER BY f.place)
+                   FROM media f WHERE f.message_id = m.id
+               ) END AS files
         FROM message_log m
         WHERE m.conversation_id = c.id AND m.direction <> 'internal' AND m.status <> 'void'
         ORDER BY m.seq DESC LIMIT {HISTORY}

@@ -10,6 +10,8 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from packages.core.config import TurnSettings
+from packages.core.db.repositories import deliveries
+from packages.core.db.repositories.deliveries import Draft
 from packages.core.db.session import Database
 from packages.core.domain.messages import Attachment, InboundEvent
 from services.orchestrator.intake import Intake, Taken
@@ -164,6 +166,34 @@ class TestEcho:
         assert (conversation["owner"], conversation["owner_reason"]) == ("human", "answered in the brand's own app")
         assert await setting.turn(first) is None
         assert (await setting.message(first))["answered_by"] == row["id"]
+
+    @pytest.mark.parametrize(("state", "external_id"), [("sent", "wamid.ours"), ("sending", None)])
+    async def test_of_our_own_send_says_that_it_was_sent_and_nothing_else(
+        self, setting: Setting, state: str, external_id: str | None
+    ) -> None:
+        first = await setting.take("Are you open?")
+        draft = Draft(
+            tenant_id=setting.owner.tenant_id,
+            brand_id=setting.owner.brand_id,
+            conversation_id=first.conversation_id or UUID(int=0),
+            channel_config_id=setting.channel,
+            recipient="15550001",
+            author="bot",
+            text="Yes, until six.",
+        )
+        async with setting.database.tenant(setting.owner.tenant_id) as session:
+            await deliveries.queue(session, draft, republish_seconds=60)
+            values = {"state": state, "external_id": external_id, "id": draft.id}
+            await session.execute(
+                text("UPDATE delivery SET state = :state, external_id = :external_id WHERE id = :id"), values
+            )
+        echo = await setting.take("Yes, until six.", echo=True, external_id="wamid.ours")
+        assert (echo.state, echo.message_id) == ("answered", draft.id)
+        assert (await setting.conversation(first))["owner"] == "bot"
+        sent = await setting.row("SELECT state, external_id FROM delivery WHERE id = :id", id=draft.id)
+        assert (sent["state"], sent["external_id"]) == ("sent", "wamid.ours")
+        count = await setting.row("SELECT count(*) AS n FROM message_log WHERE direction = 'outbound'")
+        assert count["n"] == 1
 
     async def test_does_not_open_the_window_for_replies(self, setting: Setting) -> None:
         echo = await setting.take("We have news", echo=True)

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from packages.core.config import DeliverySettings, Settings, TurnSettings
 from packages.core.db.base import new_id
 from packages.core.db.session import Database
+from packages.core.domain.messages import Attachment
 from packages.rag.documents import Scope
 from packages.rag.embeddings.hashing import HashingEmbedder
 from packages.rag.ingest import Upload, ingest_document
@@ -62,6 +63,11 @@ class Talk:
     async def claim(self, slots: int = 10) -> list[DueTurn]:
         async with self.database.across_tenants() as session:
             return await turns_sql.claim(session, slots=slots, lease_seconds=30, busy=[])
+
+    async def claim_soon(self) -> list[DueTurn]:
+        async with self.database.across_tenants() as session:
+            await session.execute(text("UPDATE pending_turn SET due_at = now()"))
+        return await self.claim()
 
     async def commit(self, turn: DueTurn, words: str = "an answer", *, max_voids: int = 3) -> str | None:
         async with self.database.tenant(turn.tenant_id) as session:
@@ -140,6 +146,25 @@ class TestRun:
         )
         assert len(rows) == 30
         assert {row["n"] for row in rows} == {1}
+
+    async def test_the_text_in_a_picture_is_part_of_the_question(self, talk: Talk) -> None:
+        await talk.learn()
+        photo = Attachment(kind="image", external_id="media-1", media_type="image/png")
+        await talk.hear("", kind="image", attachments=(photo,))
+        async with talk.database.across_tenants() as session:
+            await session.execute(text("UPDATE media SET text = 'I forgot my password, how do I reset it?'"))
+            await session.execute(text("UPDATE pending_turn SET due_at = now()"))
+        async with talk.running():
+            await talk.until_quiet()
+        (reply,) = await talk.replies()
+        assert "password" in str(reply["text"]).lower()
+        assert reply["citations"]
+
+    async def test_a_reaction_is_no_question(self, talk: Talk) -> None:
+        await talk.hear("👍", kind="reaction", target="wamid.unknown")
+        await talk.hear("hello")
+        (turn,) = await talk.claim_soon()
+        assert [(message.kind, message.is_open) for message in turn.messages] == [("reaction", False), ("text", True)]
 
     async def test_the_reply_goes_onto_the_stream(self, talk: Talk) -> None:
         await talk.hear("hello there")
