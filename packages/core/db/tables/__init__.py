@@ -7,9 +7,23 @@ from packages.core.db.tables import (
     conversations,
     customers,
     deliveries,
+    evaluations,
+    gaps,
     knowledge,
     ledger,
     media,
 )
 
-__all__ = ["accounts", "brands", "channels", "conversations", "customers", "deliveries", "knowledge", "ledger", "media"]
+__all__ = [
+    "accounts",
+    "brands",
+    "channels",
+    "conversations",
+    "customers",
+    "deliveries",
+    "evaluations",
+    "gaps",
+    "knowledge",
+    "ledger",
+    "media",
+]

@@ -66,6 +66,15 @@ class MessageLog(TenantRow, table=True):
             text("(content->>'target')"),
             postgresql_where=text("kind IN ('edit', 'delete', 'reaction')"),
         ),
+        # Replies that show what the knowledge lacks; rare, and read in the order in which they came.
+        Index(
+            "ix_message_log_gaps",
+            "created_at",
+            postgresql_where=text(
+                "author = 'bot' AND (trace->>'abstained' = 'true' OR trace->>'wants_person' = 'true' "
+                "OR trace->>'failed' = 'true')"
+            ),
+        ),
         Index("ix_message_log_external_id", "external_id", postgresql_where=text("external_id IS NOT NULL")),
     )
 
