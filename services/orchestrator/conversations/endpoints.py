@@ -14,7 +14,8 @@ from packages.core.domain.conversations import ConversationStatus, Owner
 from packages.core.domain.tenants import Role
 from packages.core.links import MediaLinks
 from services.orchestrator.auth.permissions import Principal, Scope, require
-from services.orchestrator.conversations import repository, service, views
+from services.orchestrator.channels.catalogue import Catalogue
+from services.orchestrator.conversations import repository, service, views, windows
 from services.orchestrator.conversations.schemas import (
     Assignment,
     ConversationRead,
@@ -33,6 +34,7 @@ Reader = Annotated[Principal, require(Role.VIEWER, Scope.CONVERSATIONS_READ)]
 Agent = Annotated[Principal, require(Role.AGENT, Scope.CONVERSATIONS_WRITE)]
 TheRelay = Annotated[Relay, Depends(part(Relay))]
 TheLinks = Annotated[MediaLinks, Depends(part(MediaLinks))]
+TheCatalogue = Annotated[Catalogue, Depends(part(Catalogue))]
 
 
 @router.get("")
@@ -59,11 +61,15 @@ async def read_conversation(
     principal: Reader,
     database: TheDatabase,
     links: TheLinks,
+    catalogue: TheCatalogue,
     before: Annotated[int | None, Query(description="messages before this `seq`")] = None,
 ) -> ConversationRead:
     """One conversation: its latest 200 messages, oldest first, each with delivery status, citations and context."""
     async with database.tenant(principal.tenant_id) as session:
-        return await views.whole(session, await get(session, Conversation, conversation_id), before, links)
+        conversation = await get(session, Conversation, conversation_id)
+        shown = await views.whole(session, conversation, before, links)
+        shown.reply_window = await windows.for_agents(session, conversation, catalogue)
+    return shown
 
 
 @router.post("/{conversation_id}/messages", status_code=201)
@@ -81,7 +87,7 @@ async def send_message(
         if body.private:
             change = await service.note(session, principal, conversation_id, body.text)
         else:
-            change = await service.reply(session, principal, conversation_id, body.text, body.attachments)
+            change = await service.reply(session, principal, conversation_id, body)
         shown = (await views.messages(session, [change.message], links))[0] if change.message else None
     return await _said(change, relay, redis, shown)
 

@@ -57,6 +57,8 @@ class MessageRead(Output):
     kind: str
     text: str | None
     attachments: list[AttachmentRead]
+    buttons: list[dict[str, Any]] = []
+    template: dict[str, Any] | None = None
     external_id: str | None
     status: str
     error: dict[str, Any] | None
@@ -84,34 +86,85 @@ class ConversationSummary(Output):
     created_at: datetime
 
 
+class ReplyWindow(Output):
+    """Whether the platform lets an agent's answer through now, and `until` when; null where it has no such rule."""
+
+    open: bool
+    until: datetime | None
+    note: str | None
+
+
 class ConversationRead(ConversationSummary):
-    """A conversation with its latest messages, oldest first. `before` pages back; null at the beginning."""
+    """A conversation with its latest messages, oldest first. `before` pages back; null at the beginning.
+
+    `reply_window` is null while the channel's rules are not known here.
+    """
 
     messages: list[MessageRead]
     before: int | None
+    reply_window: ReplyWindow | None = None
 
 
 class AttachmentSend(Input):
-    """An upload of this conversation, and the words beneath it."""
+    """An upload of this conversation (`media_id`) or a file at a public address (`url`), and the words beneath it."""
 
-    media_id: UUID
+    media_id: UUID | None = None
+    url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=2_000)] | None = None
+    kind: Literal["image", "video", "audio", "document", "sticker"] | None = None
+    filename: Annotated[str, StringConstraints(max_length=200)] | None = None
     caption: Annotated[str, StringConstraints(max_length=4_000)] | None = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if (self.media_id is None) == (self.url is None):
+            raise ValueError("an attachment is named by media_id or by url")
+        if self.url and not self.kind:
+            raise ValueError("an attachment at a url needs its kind")
+        return self
+
+
+class ButtonSend(Input):
+    """Something to tap: `payload` comes back (default: the title), or a `url` opens."""
+
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    payload: Annotated[str, StringConstraints(max_length=200)] | None = None
+    url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=2_000)] | None = None
+    description: Annotated[str, StringConstraints(max_length=200)] | None = None
+
+
+Parameter = Annotated[str, StringConstraints(max_length=1_024)]
+
+
+class TemplateSend(Input):
+    """A message that the platform has approved beforehand, with what fills its variables, in order or by name."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    language: Annotated[str, StringConstraints(min_length=1, max_length=20)] = "en"
+    body: list[Parameter] = Field(default_factory=list, max_length=50)
+    named: dict[str, Parameter] = Field(default_factory=dict, max_length=50)
+    header: list[Parameter] = Field(default_factory=list, max_length=5)
+    buttons: list[Parameter] = Field(default_factory=list, max_length=10)
 
 
 class MessageCreate(Input):
-    """An agent's words, files or both: to the customer, or (`private`, words alone) to colleagues only."""
+    """An agent's message to the customer, or (`private`, words alone) to colleagues only. A template stands alone."""
 
     text: Annotated[str, StringConstraints(max_length=16_000)] = ""
     attachments: list[AttachmentSend] = Field(default_factory=list, max_length=10)
+    buttons: list[ButtonSend] = Field(default_factory=list, max_length=25)
+    template: TemplateSend | None = None
     private: bool = False
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not (self.text or self.attachments):
-            raise ValueError("a message has a text, attachments or both")
-        if self.private and self.attachments:
-            raise ValueError("a note for colleagues carries no attachments")
-        if len({item.media_id for item in self.attachments}) < len(self.attachments):
+        if not (self.text or self.attachments or self.buttons or self.template):
+            raise ValueError("a message has a text, attachments, buttons or a template")
+        if self.private and (self.attachments or self.buttons or self.template):
+            raise ValueError("a note for colleagues is words alone, without attachments")
+        if self.template and (self.attachments or self.buttons):
+            raise ValueError("a template stands alone; its variables take files and buttons")
+        uploads = [item.media_id for item in self.attachments if item.media_id]
+        if len(set(uploads)) < len(uploads):
             raise ValueError("an upload is sent once")
         return self
 

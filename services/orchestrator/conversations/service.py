@@ -1,8 +1,8 @@
 """What agents do with a conversation. Every change of its owner voids bot replies under way (docs/adr/0004)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,12 +12,12 @@ from packages.core.db.repository import get
 from packages.core.db.tables.accounts import User
 from packages.core.db.tables.conversations import Conversation, MessageLog
 from packages.core.domain.conversations import ConversationStatus, IllegalTransition, Owner, change_owner
-from packages.core.domain.messages import Attachment, OutboundResponse
+from packages.core.domain.messages import Attachment, Button, OutboundResponse, Template
 from packages.core.domain.tenants import Role
 from packages.core.errors import Conflict
 from services.orchestrator.auth.permissions import Principal
 from services.orchestrator.conversations import notices, repository
-from services.orchestrator.conversations.schemas import AttachmentSend
+from services.orchestrator.conversations.schemas import AttachmentSend, MessageCreate, TemplateSend
 
 REPUBLISH_SECONDS = 15.0
 """After this long, a message that was lost on its way to the stream is put onto it again."""
@@ -32,14 +32,8 @@ class Change:
     message: MessageLog | None = None
 
 
-async def reply(
-    session: AsyncSession,
-    principal: Principal,
-    conversation_id: UUID,
-    words: str,
-    files: Sequence[AttachmentSend] = (),
-) -> Change:
-    """An agent's words and files to the customer. Who answers a conversation that the bot holds takes it over by that.
+async def reply(session: AsyncSession, principal: Principal, conversation_id: UUID, said: MessageCreate) -> Change:
+    """An agent's message to the customer. Who answers a conversation that the bot holds takes it over by that.
 
     Raises:
         NotFound: no such conversation. Conflict: it is resolved, or a file is no unsent upload of it.
@@ -50,10 +44,12 @@ async def reply(
     response = await _queue(
         session,
         change.conversation,
-        words,
+        said.text,
         author="agent",
         author_id=principal.user_id,
-        attachments=await _uploads(session, change.conversation, files),
+        attachments=await _files(session, change.conversation, said.attachments),
+        buttons=[Button(**button.model_dump()) for button in said.buttons],
+        template=_template(said.template) if said.template else None,
     )
     await _attach(session, response)
     await repository.mark_answered(session, conversation_id, UUID(response.message_id))
@@ -182,22 +178,41 @@ async def _tell(session: AsyncSession, change: Change, words: str) -> None:
         change.outbound.append(await _queue(session, change.conversation, words, author="system"))
 
 
-async def _uploads(
+async def _files(
     session: AsyncSession, conversation: Conversation, files: Sequence[AttachmentSend]
-) -> tuple[Attachment, ...]:
+) -> list[Attachment]:
     """The files as the outbox names them."""
-    found = await media.by_id(session, conversation.tenant_id, [item.media_id for item in files]) if files else {}
-    return tuple(
-        Attachment(
-            kind=row.kind,
-            media_id=str(row.id),
-            media_type=row.media_type,
-            filename=row.filename,
-            size=row.size,
-            caption=item.caption or None,
-        )
-        for item in files
-        if (row := found.get(item.media_id)) or _refuse_upload(item.media_id)
+    uploads = [item.media_id for item in files if item.media_id]
+    found = await media.by_id(session, conversation.tenant_id, uploads) if uploads else {}
+    return [_upload(item, found) if item.media_id else _remote(item) for item in files]
+
+
+def _upload(item: AttachmentSend, found: Mapping[UUID, Any]) -> Attachment:
+    assert item.media_id
+    row = found.get(item.media_id) or _refuse_upload(item.media_id)
+    return Attachment(
+        kind=row.kind,
+        media_id=str(row.id),
+        media_type=row.media_type,
+        filename=row.filename,
+        size=row.size,
+        caption=item.caption or None,
+    )
+
+
+def _remote(item: AttachmentSend) -> Attachment:
+    assert item.kind
+    return Attachment(kind=item.kind, url=item.url, filename=item.filename, caption=item.caption or None)
+
+
+def _template(wanted: TemplateSend) -> Template:
+    return Template(
+        name=wanted.name,
+        language=wanted.language,
+        body=tuple(wanted.body),
+        named=wanted.named,
+        header=tuple(wanted.header),
+        buttons=tuple(wanted.buttons),
     )
 
 
@@ -225,6 +240,8 @@ async def _queue(
     author: str,
     author_id: UUID | None = None,
     attachments: Sequence[Attachment] = (),
+    buttons: Sequence[Button] = (),
+    template: Template | None = None,
 ) -> OutboundResponse:
     draft = deliveries.Draft(
         tenant_id=conversation.tenant_id,
@@ -236,5 +253,7 @@ async def _queue(
         author_id=author_id,
         text=words,
         attachments=attachments,
+        buttons=buttons,
+        template=template,
     )
     return await deliveries.queue(session, draft, republish_seconds=REPUBLISH_SECONDS)

@@ -51,8 +51,10 @@ async def messages(session: AsyncSession, rows: Sequence[MessageLog], links: Med
 
 def message(row: MessageLog, files: Sequence[Any] = (), links: MediaLinks | None = None) -> MessageRead:
     """One message. `files` are its files' rows; without `links`, they are shown without addresses."""
+    said = {name: row.content[name] for name in ("buttons", "template") if name in row.content}
     return MessageRead.model_validate(
-        {**row.model_dump(exclude={"content"}), "attachments": shown_files(row, files, links)}, from_attributes=False
+        {**row.model_dump(exclude={"content"}), **said, "attachments": shown_files(row, files, links)},
+        from_attributes=False,
     )
 
 
