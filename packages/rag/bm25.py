@@ -3,7 +3,7 @@
 idf is ln(1 + (N - df + 0.5) / (df + 0.5)), which is never negative. k1 and b are the customary 1.2 and 0.75.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -62,29 +62,45 @@ class LexicalScores:
         keys: ascending; the number of the source in `sources` times 2 to the 32nd, plus the position.
         bm25: parallel to `keys`.
         coverage: parallel to `keys`.
+        ideal: what BM25 could reach at most for this question: each term's idf times k1 + 1.
     """
 
     def __init__(
-        self, sources: Sequence[UUID], keys: NDArray[np.int64], bm25: NDArray[np.float64], coverage: NDArray[np.float64]
+        self,
+        sources: Sequence[UUID],
+        keys: NDArray[np.int64],
+        bm25: NDArray[np.float64],
+        coverage: NDArray[np.float64],
+        ideal: float,
     ) -> None:
         self._sources = sources
         self._numbers = {source: number for number, source in enumerate(sources)}
         self._keys, self._bm25, self._coverage = keys, bm25, coverage
+        self.ideal = ideal
 
     def __len__(self) -> int:
         """How many chunks have a score."""
         return len(self._keys)
 
-    def of(self, place: Place) -> LexicalScore:
-        """The scores of a chunk; zeros if it holds no term."""
-        number = self._numbers.get(place[0])
+    def of(self, places: Collection[Place]) -> dict[Place, LexicalScore]:
+        """The scores of these chunks; zeros for one that holds no term."""
+        known = {
+            place: self._numbers[place[0]] * _POSITIONS + place[1] for place in places if place[0] in self._numbers
+        }
+        wanted = np.fromiter(known.values(), dtype=np.int64, count=len(known))
+        rows = np.minimum(self._keys.searchsorted(wanted), len(self._keys) - 1)
+        held = (self._keys[rows] == wanted).tolist()
+        scores = zip(known, held, self._bm25[rows].tolist(), self._coverage[rows].tolist(), strict=True)
+        found = {place: LexicalScore(bm25, coverage) for place, holds, bm25, coverage in scores if holds}
+        return {place: found.get(place, NO_SCORE) for place in places}
+
+    def last_position(self, source: UUID) -> int:
+        """The position of the source's last chunk that holds a term; -1 if none does."""
+        number = self._numbers.get(source)
         if number is None:
-            return NO_SCORE
-        key = number * _POSITIONS + place[1]
-        row = int(self._keys.searchsorted(key))
-        if row == len(self._keys) or self._keys[row] != key:
-            return NO_SCORE
-        return LexicalScore(float(self._bm25[row]), float(self._coverage[row]))
+            return -1
+        row = int(self._keys.searchsorted((number + 1) * _POSITIONS)) - 1
+        return int(self._keys[row] % _POSITIONS)
 
     def best(self, limit: int, source_ids: frozenset[UUID] | None = None) -> list[Place]:
         """The places with the highest BM25, best first, of these sources only if any are named.
@@ -125,7 +141,8 @@ def score(postings: Postings, terms: int, corpus: CorpusStatistics) -> LexicalSc
     # Sums are made term by term, so chunks with the same words have the very same score in every store.
     bm25 = np.bincount(rows, weights=parts, minlength=len(keys)).astype(np.float64, copy=False)
     covered = np.bincount(rows, weights=idf_of_place, minlength=len(keys))
-    return LexicalScores(sources, keys, bm25, covered / max(float(idf.sum()), np.finfo(np.float64).tiny))
+    mass = float(idf.sum())
+    return LexicalScores(sources, keys, bm25, covered / max(mass, np.finfo(np.float64).tiny), mass * (K1 + 1))
 
 
 def inverse_document_frequency(chunks: int, containing: Any) -> NDArray[np.float64]:

@@ -212,7 +212,7 @@ class Candidate:
 class Hit:
     """A ranked answer to a question: the chunk, where it stands, and why it is here.
 
-    `score` is the fused score (reciprocal ranks; 1 means first in both searches), `dense` the cosine to the question,
+    `score` is the fused score (1 would be a source that says the very question), `dense` the cosine to the question,
     `bm25` the lexical score, `coverage` the share in 0..1 of the question's idf mass that the chunk contains.
     """
 

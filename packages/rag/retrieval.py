@@ -1,4 +1,4 @@
-"""A question to ranked chunks with citations: dense and lexical search side by side, fused by reciprocal ranks.
+"""A question to ranked chunks with citations: dense and lexical search side by side, fused by what each can know.
 
 The one code path for search, answers and conversations.
 """
@@ -180,6 +180,7 @@ async def retrieve_context(
         depth=max(DEPTH, limit),
         embedder=knowledge.embedder.name,
         filters=narrowed,
+        unfamiliarity=knowledge.embedder.unfamiliarity(question),
     )
     return [_hit(item) for item in candidates]
 

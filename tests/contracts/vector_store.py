@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from packages.core.db.session import Database
-from packages.rag.documents import Chunk, Filters, Scope
+from packages.rag.documents import Candidate, Chunk, Filters, Scope
 from packages.rag.embeddings import Vectors, normalised
 from packages.rag.lexical import query_terms
 from packages.rag.vector_store import VectorStore
+from packages.rag.vector_store.memory import MemoryVectorStore
 from tests.factories.knowledge import make_chunk, make_source
 
 EMBEDDER = "test/8"
@@ -20,6 +21,11 @@ DIMENSIONS = 8
 def vectors_for(count: int, seed: int = 7) -> Vectors:
     """Random directions."""
     return normalised(np.random.default_rng(seed).normal(size=(count, DIMENSIONS)))
+
+
+def _described(item: Candidate) -> tuple[UUID, int, float, float]:
+    assert item.dense is not None
+    return item.chunk.source_id, item.chunk.position, round(item.dense, 4), round(item.bm25, 6)
 
 
 class VectorStoreContract:
@@ -102,6 +108,32 @@ class VectorStoreContract:
         assert by_id[ids[0]].coverage == pytest.approx(1.0)
         assert 0 < by_id[ids[1]].coverage < 1
         assert (by_id[ids[3]].coverage, by_id[ids[3]].bm25) == (0.0, 0.0)
+
+    @pytest.mark.parametrize(("unfamiliarity", "depth"), [(0.0, 50), (1.0, 50), (0.3, 3)])
+    async def test_search_ranks_as_the_fusion_does(
+        self, store: VectorStore, database: Database, scope: Scope, unfamiliarity: float, depth: int
+    ) -> None:
+        reference = MemoryVectorStore()
+        for seed in range(3):
+            source_id = await make_source(database, scope)
+            texts = [f"{'alpha ' * (number % 3)}{'beta ' * (number % 2)}text of {number}" for number in range(4 + seed)]
+            for each in (store, reference):
+                await self.fill(each, scope, source_id, texts, seed=seed)
+        for query in vectors_for(3, seed=11):
+            found, expected = [
+                await each.search(
+                    scope,
+                    query,
+                    ["alpha", "beta", "zeppelin"],
+                    6,
+                    depth=depth,
+                    embedder=EMBEDDER,
+                    unfamiliarity=unfamiliarity,
+                )
+                for each in (store, reference)
+            ]
+            assert [_described(item) for item in found] == [_described(item) for item in expected]
+            assert [item.score for item in found] == pytest.approx([item.score for item in expected], abs=2e-6)
 
     async def test_another_tenant_sees_nothing(
         self, store: VectorStore, database: Database, scope: Scope, other_scope: Scope

@@ -1,4 +1,4 @@
-"""BM25 by hand, and ranks from several lists."""
+"""BM25 by hand."""
 
 from itertools import chain
 from math import log
@@ -10,13 +10,13 @@ import pytest
 from packages.rag.bm25 import (
     NO_SCORE,
     CorpusStatistics,
+    LexicalScore,
     LexicalScores,
     Place,
     Postings,
     inverse_document_frequency,
     score,
 )
-from packages.rag.fusion import fuse
 
 FIRST, SECOND = UUID(int=1), UUID(int=2)
 
@@ -36,12 +36,17 @@ def scored(values: dict[Place, int]) -> LexicalScores:
     return score(postings(*runs), 1, CorpusStatistics(100, 500))
 
 
+def of(scores: LexicalScores, place: Place) -> LexicalScore:
+    return scores.of([place])[place]
+
+
 def test_the_score_is_the_formula() -> None:
-    found = score(postings((FIRST, 0, [3], [2], [10])), 1, CorpusStatistics(4, 80)).of((FIRST, 3))
+    found = score(postings((FIRST, 0, [3], [2], [10])), 1, CorpusStatistics(4, 80))
     idf = log(1 + (4 - 1 + 0.5) / 1.5)
     expected = idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 10 / 20))
-    assert found.bm25 == pytest.approx(expected)
-    assert found.coverage == pytest.approx(1.0)
+    assert of(found, (FIRST, 3)).bm25 == pytest.approx(expected)
+    assert of(found, (FIRST, 3)).coverage == pytest.approx(1.0)
+    assert found.ideal == pytest.approx(idf * 2.2)
 
 
 def test_terms_add_up_over_sources() -> None:
@@ -55,20 +60,20 @@ def test_terms_add_up_over_sources() -> None:
         CorpusStatistics(10, 50),
     )
     assert len(found) == 3
-    assert found.of((FIRST, 0)).bm25 == pytest.approx(found.of((SECOND, 0)).bm25)
-    assert found.of((FIRST, 1)).bm25 > found.of((FIRST, 0)).bm25
-    assert found.of((FIRST, 1)).coverage == pytest.approx(1.0)
+    assert of(found, (FIRST, 0)).bm25 == pytest.approx(of(found, (SECOND, 0)).bm25)
+    assert of(found, (FIRST, 1)).bm25 > of(found, (FIRST, 0)).bm25
+    assert of(found, (FIRST, 1)).coverage == pytest.approx(1.0)
 
 
 def test_a_term_that_stands_nowhere_lowers_the_coverage() -> None:
     found = score(postings((FIRST, 0, [0], [1], [5])), 2, CorpusStatistics(10, 50))
-    assert found.of((FIRST, 0)).coverage < 0.5
+    assert of(found, (FIRST, 0)).coverage < 0.5
 
 
 @pytest.mark.parametrize("place", [(FIRST, 1), (FIRST, 9), (SECOND, 0)])
 def test_a_chunk_without_a_term_has_no_score(place: Place) -> None:
     found = score(postings((FIRST, 0, [0, 4], [1, 1], [5, 5])), 1, CorpusStatistics(10, 50))
-    assert found.of(place) == NO_SCORE
+    assert of(found, place) == NO_SCORE
 
 
 def test_terms_that_stand_nowhere_give_nothing() -> None:
@@ -76,7 +81,7 @@ def test_terms_that_stand_nowhere_give_nothing() -> None:
     assert len(found) == 0
     assert found.best(5) == []
     assert found.best(5, frozenset({FIRST})) == []
-    assert found.of((FIRST, 0)) == NO_SCORE
+    assert of(found, (FIRST, 0)) == NO_SCORE
 
 
 def test_the_best_of_many() -> None:
@@ -107,15 +112,13 @@ def test_equal_scores_go_by_the_later_source_and_the_earlier_position() -> None:
     assert scores.best(3) == [(SECOND, 1), (SECOND, 3), (FIRST, 2)]
 
 
-class TestFuse:
-    def test_first_everywhere_has_one_and_second_less(self) -> None:
-        fused = fuse([[(FIRST, 0), (SECOND, 0)], [(FIRST, 0)]], 5)
-        assert [place for place, _ in fused] == [(FIRST, 0), (SECOND, 0)]
-        assert [score for _, score in fused] == pytest.approx([1.0, 61 / 62 / 2])
+def test_a_term_that_stands_nowhere_raises_what_could_be_reached() -> None:
+    one = score(postings((FIRST, 0, [0], [1], [5])), 1, CorpusStatistics(10, 50))
+    two = score(postings((FIRST, 0, [0], [1], [5])), 2, CorpusStatistics(10, 50))
+    assert two.ideal > one.ideal
 
-    def test_two_good_ranks_beat_one_first(self) -> None:
-        fused = fuse([[(FIRST, 0), (SECOND, 0)], [(FIRST, 1), (SECOND, 0)]], 1)
-        assert fused[0][0] == (SECOND, 0)
 
-    def test_nothing_gives_nothing(self) -> None:
-        assert fuse([[], []], 5) == []
+@pytest.mark.parametrize(("source", "expected"), [(FIRST, 7), (SECOND, 3), (UUID(int=9), -1)])
+def test_the_last_position_of_a_source(source: UUID, expected: int) -> None:
+    scores = scored({(FIRST, 7): 1, (SECOND, 3): 1, (FIRST, 2): 1})
+    assert scores.last_position(source) == expected

@@ -31,12 +31,12 @@ async def ingest(knowledge: Knowledge, scope: Scope, text: str, **values: object
 
 
 class TestRetrieveContext:
-    async def test_first_in_both_searches_scores_one(self, knowledge: Knowledge, scope: Scope) -> None:
+    async def test_a_hit_tells_why_it_is_there(self, knowledge: Knowledge, scope: Scope) -> None:
         await ingest(knowledge, scope, "Refunds take five days.")
         await ingest(knowledge, scope, "We open at nine.")
         hits = await retrieve_context(knowledge, scope, "How long do refunds take?")
         assert hits[0].text == "Refunds take five days."
-        assert hits[0].score == pytest.approx(1.0)
+        assert 0.3 < hits[0].score < 1
         assert 0 < hits[0].coverage < 2 / 3
         assert hits[0].dense is not None
         assert hits[0].bm25 > 0

@@ -44,6 +44,10 @@ class Embedder(Protocol):
         """The tokens of each text by this model's tokenizer, or a close upper guess where it is not public."""
         ...
 
+    def unfamiliarity(self, text: str) -> float:
+        """How little this model knows the text's language: 0 if it does, or if it knows many, up to 1."""
+        ...
+
     def embed_sync(self, texts: Sequence[str]) -> Vectors:
         """Embed on the calling thread. An empty list gives shape (0, dimensions)."""
         ...

@@ -29,6 +29,10 @@ class HashingEmbedder:
         """Words of each text."""
         return [len(_WORD.findall(text)) for text in texts]
 
+    def unfamiliarity(self, text: str) -> float:
+        """Words of every language are the same to it."""
+        return 0.0
+
     def embed_sync(self, texts: Sequence[str]) -> Vectors:
         """Embed each text as the signed sum of its words."""
         self.calls += 1

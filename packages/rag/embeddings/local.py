@@ -10,7 +10,7 @@ import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
 from packages.core.config import EmbeddingSettings
-from packages.rag.embeddings import MissingModel, Vectors
+from packages.rag.embeddings import MissingModel, Vectors, word_pieces
 
 BATCH = 32
 MAX_TOKENS = 256
@@ -38,6 +38,7 @@ class LocalEmbedder:
         self._counter: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._counter.no_truncation()
         self._counter.no_padding()
+        self._vocabulary = self._counter.get_vocab_size()
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.no_padding()
@@ -49,6 +50,11 @@ class LocalEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Word pieces of each text, without the two that frame it."""
         return [len(encoding.ids) for encoding in self._counter.encode_batch(list(texts), add_special_tokens=False)]
+
+    def unfamiliarity(self, text: str) -> float:
+        """See `Embedder`; all-MiniLM-L6-v2 knows English."""
+        encoding = self._counter.encode(text, add_special_tokens=False)
+        return word_pieces.unfamiliarity(encoding.tokens, self._vocabulary)
 
     def embed_sync(self, texts: Sequence[str]) -> Vectors:
         """Embed in batches of like length: padding is what costs, so the sorted order saves about a third."""

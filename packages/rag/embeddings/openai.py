@@ -82,6 +82,10 @@ class OpenAIEmbedder:
         """A guess from the length in UTF-8: these models' tokenizers are not part of the API."""
         return [math.ceil(len(text.encode()) / _BYTES_PER_TOKEN) for text in texts]
 
+    def unfamiliarity(self, text: str) -> float:
+        """These models know many languages."""
+        return 0.0
+
     def embed_sync(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder`."""
         parts = []

@@ -9,7 +9,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from packages.core.config import EmbeddingSettings
-from packages.rag.embeddings import Vectors
+from packages.rag.embeddings import Vectors, word_pieces
 
 BATCH = 32
 
@@ -30,6 +30,11 @@ class SentenceTransformersEmbedder:
             return []
         encoded = self._model.tokenizer(list(texts), add_special_tokens=False, truncation=False)
         return [len(ids) for ids in encoded["input_ids"]]
+
+    def unfamiliarity(self, text: str) -> float:
+        """See `Embedder`."""
+        tokenizer = self._model.tokenizer
+        return word_pieces.unfamiliarity(tokenizer.tokenize(text), len(tokenizer))
 
     def embed_sync(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder`."""

@@ -86,10 +86,11 @@ class VectorStore(Protocol):
         depth: int = DEPTH,
         embedder: str,
         filters: Filters = ALL,
+        unfamiliarity: float = 0.0,
     ) -> list[Candidate]:
         """Both searches' best `depth`, fused (`packages.rag.fusion`); the best `limit` of them with all their scores.
 
-        All of it is read from one state of the index.
+        All of it is read from one state of the index. `unfamiliarity` is the embedder's of the question.
         """
         ...
 

@@ -95,8 +95,8 @@ class MemoryVectorStore:
     ) -> list[Match]:
         """See `VectorStore`."""
         scores = self._scores(scope, terms)
-        best = scores.best(limit, filters.source_ids)
-        return [Match(chunk=self._chunk(scope, place), score=scores.of(place).bm25) for place in best]
+        best = scores.of(scores.best(limit, filters.source_ids))
+        return [Match(chunk=self._chunk(scope, place), score=score.bm25) for place, score in best.items()]
 
     async def search(
         self,
@@ -108,21 +108,23 @@ class MemoryVectorStore:
         depth: int = DEPTH,
         embedder: str,
         filters: Filters = ALL,
+        unfamiliarity: float = 0.0,
     ) -> list[Candidate]:
         """See `VectorStore`. There is no await inside, so nothing changes meanwhile."""
         cosines = self._cosines(scope, vector, embedder, filters)
         near = sorted(cosines, key=lambda place: (-cosines[place], place))[:depth]
         scores = self._scores(scope, terms)
-        fused = fuse([near, scores.best(depth, filters.source_ids)], limit)
+        found = dict.fromkeys([*near, *scores.best(depth, filters.source_ids)])
+        fused = fuse({place: cosines.get(place) for place in found}, scores, unfamiliarity, limit)
         return [
             Candidate(
-                chunk=self._chunk(scope, place),
-                score=score,
-                dense=cosines.get(place),
-                bm25=scores.of(place).bm25,
-                coverage=scores.of(place).coverage,
+                chunk=self._chunk(scope, item.place),
+                score=item.score,
+                dense=item.dense,
+                bm25=item.lexical.bm25,
+                coverage=item.lexical.coverage,
             )
-            for place, score in fused
+            for item in fused
         ]
 
     async def vectors_of(self, scope: Scope, source_id: UUID, *, embedder: str) -> dict[str, Vectors]:

@@ -1,7 +1,7 @@
 """The embedded default: chunks, BM25 postings and vectors in PostgreSQL, written and read in one transaction."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import numpy as np
@@ -15,7 +15,7 @@ from packages.core.db.session import Database
 from packages.rag import bm25
 from packages.rag.documents import Candidate, Chunk, Filters, Match, Scope, StoredChunk
 from packages.rag.embeddings import Vectors
-from packages.rag.fusion import fuse
+from packages.rag.fusion import Fused, fuse
 from packages.rag.lexical import terms as search_terms
 from packages.rag.vector_store import ALL, DEPTH
 from packages.rag.vector_store._transactions import joined
@@ -76,15 +76,23 @@ class PgVectorStore:
         self, scope: Scope, vector: Vectors, limit: int, *, embedder: str, filters: Filters = ALL
     ) -> list[Match]:
         """See `VectorStore`."""
-        found = await self._search(scope, vector, (), limit, depth=limit, embedder=embedder, filters=filters)
-        return [Match(chunk=item.chunk, score=item.dense) for item in found if item.dense is not None]
+        probe = _probe(vector, limit, embedder, filters)
+        async with self._database.direct(scope.tenant_id, snapshot=True) as on:
+            found = await self._survey(on, scope, (), probe)
+            near = await self._nearest(on, scope, probe, found) if found.chunks else {}
+            chunks = await _load(on, scope, near)
+        return [Match(chunk=chunks[place], score=cosine) for place, cosine in near.items() if place in chunks]
 
     async def search_lexical(
         self, scope: Scope, terms: Sequence[str], limit: int, *, filters: Filters = ALL
     ) -> list[Match]:
         """See `VectorStore`."""
-        found = await self._search(scope, None, terms, limit, depth=limit, embedder="", filters=filters)
-        return [Match(chunk=item.chunk, score=item.bm25) for item in found]
+        async with self._database.direct(scope.tenant_id, snapshot=True) as on:
+            found = await self._survey(on, scope, terms, None)
+            scores = bm25.score(_postings(found), len(terms), bm25.CorpusStatistics(found.chunks, found.terms))
+            best = scores.of(scores.best(limit, filters.source_ids))
+            chunks = await _load(on, scope, best)
+        return [Match(chunk=chunks[place], score=score.bm25) for place, score in best.items() if place in chunks]
 
     async def search(
         self,
@@ -96,9 +104,26 @@ class PgVectorStore:
         depth: int = DEPTH,
         embedder: str,
         filters: Filters = ALL,
+        unfamiliarity: float = 0.0,
     ) -> list[Candidate]:
-        """See `VectorStore`. Short statements in one snapshot: nothing is committed in between for this reader."""
-        return await self._search(scope, vector, terms, limit, depth=depth, embedder=embedder, filters=filters)
+        """See `VectorStore`. Short statements in one snapshot: nothing is committed in between for this reader.
+
+        Ranks first and reads the texts of the winners only.
+        """
+        probe = _probe(vector, depth, embedder, filters)
+        async with self._database.direct(scope.tenant_id, snapshot=True) as on:
+            found = await self._survey(on, scope, terms, probe)
+            if not found.chunks:
+                return []
+            near = await self._nearest(on, scope, probe, found)
+            scores = bm25.score(_postings(found), len(terms), bm25.CorpusStatistics(found.chunks, found.terms))
+            cosines: dict[bm25.Place, float | None] = dict(near)
+            rest = [place for place in scores.best(depth, filters.source_ids) if place not in near]
+            known = await self._cosines(on, scope, probe, rest) if rest else {}
+            cosines.update((place, known.get(place)) for place in rest)
+            fused = fuse(cosines, scores, unfamiliarity, limit)
+            chunks = await _load(on, scope, [item.place for item in fused])
+        return [_candidate(chunks[item.place], item) for item in fused if item.place in chunks]
 
     async def vectors_of(self, scope: Scope, source_id: UUID, *, embedder: str) -> dict[str, Vectors]:
         """See `VectorStore`."""
@@ -113,52 +138,23 @@ class PgVectorStore:
             session, owner, ids, vectors.ravel().tolist(), vectors.shape[1] if vectors.ndim == 2 else 0, embedder
         )
 
+    async def _survey(
+        self, on: Transaction, scope: Scope, terms: Sequence[str], probe: lookup.Probe | None
+    ) -> lookup.Survey:
+        looked_up = probe if self.searches_here else None
+        return await lookup.survey(on, scope.brand_id, terms, looked_up, exact_limit=self._exact_limit)
+
     async def _nearest(
         self, on: Transaction, scope: Scope, probe: lookup.Probe, found: lookup.Survey
     ) -> dict[bm25.Place, float]:
         """Places of the nearest chunks with their cosine, nearest first."""
         return await lookup.nearest_indexed(on, scope.brand_id, probe) if found.near is None else found.near
 
-    async def _cosines(self, scope: Scope, probe: lookup.Probe, ids: Sequence[UUID]) -> dict[UUID, float]:
-        """Cosines that PostgreSQL does not know; for stores that keep the vectors elsewhere."""
-        return {}
-
-    async def _search(
-        self,
-        scope: Scope,
-        vector: Vectors | None,
-        terms: Sequence[str],
-        limit: int,
-        *,
-        depth: int,
-        embedder: str,
-        filters: Filters,
-    ) -> list[Candidate]:
-        """Ranks first and reads the texts of the winners only."""
-        probe = None if vector is None else _probe(vector, depth, embedder, filters)
-        async with self._database.direct(scope.tenant_id, snapshot=True) as on:
-            looked_up = probe if self.searches_here else None
-            found = await lookup.survey(on, scope.brand_id, terms, looked_up, exact_limit=self._exact_limit)
-            if not found.chunks:
-                return []
-            near = {} if probe is None else await self._nearest(on, scope, probe, found)
-            scores = bm25.score(_postings(found), len(terms), bm25.CorpusStatistics(found.chunks, found.terms))
-            fused = dict(fuse([list(near), scores.best(depth, filters.source_ids)], limit))
-            if not fused:
-                return []
-            # The nearest ones brought their cosine along.
-            vector_again = probe.literal if probe and not fused.keys() <= near.keys() else None
-            rows = await lookup.load(on, scope.brand_id, list(fused), vector=vector_again, embedder=embedder)
-        cosines = {row.id: near.get((row.source_id, row.position), row.cosine) for row in rows}
-        unknown = [chunk_id for chunk_id, cosine in cosines.items() if cosine is None]
-        if probe and unknown:
-            cosines.update(await self._cosines(scope, probe, unknown))
-        by_place = {(row.source_id, row.position): row for row in rows}
-        return [
-            _candidate(by_place[place], score, cosines[by_place[place].id], scores.of(place))
-            for place, score in fused.items()
-            if place in by_place
-        ]
+    async def _cosines(
+        self, on: Transaction, scope: Scope, probe: lookup.Probe, places: Sequence[bm25.Place]
+    ) -> dict[bm25.Place, float]:
+        """The cosines of the chunks at these places, as far as they have a vector of the embedder."""
+        return await lookup.cosines(on, scope.brand_id, probe, places)
 
 
 _POSITION = np.dtype([("size", ">i4"), ("value", ">i4")])
@@ -194,19 +190,28 @@ def chunk_row(chunk: Chunk) -> knowledge.ChunkRow:
     )
 
 
-def _candidate(row: lookup.LoadedChunk, fused: float, cosine: float | None, lexical: bm25.LexicalScore) -> Candidate:
-    chunk = StoredChunk(
-        id=row.id,
-        source_id=row.source_id,
-        source_version=row.source_version,
-        position=row.position,
-        title=row.title,
-        text=row.text,
-        headings=tuple(row.headings),
-        page=row.page,
-        kind=row.kind,
+async def _load(on: Transaction, scope: Scope, places: Collection[bm25.Place]) -> dict[bm25.Place, StoredChunk]:
+    rows = await lookup.load(on, scope.brand_id, list(places)) if places else []
+    return {
+        (row.source_id, row.position): StoredChunk(
+            id=row.id,
+            source_id=row.source_id,
+            source_version=row.source_version,
+            position=row.position,
+            title=row.title,
+            text=row.text,
+            headings=tuple(row.headings),
+            page=row.page,
+            kind=row.kind,
+        )
+        for row in rows
+    }
+
+
+def _candidate(chunk: StoredChunk, item: Fused) -> Candidate:
+    return Candidate(
+        chunk=chunk, score=item.score, dense=item.dense, bm25=item.lexical.bm25, coverage=item.lexical.coverage
     )
-    return Candidate(chunk=chunk, score=fused, dense=cosine, bm25=lexical.bm25, coverage=lexical.coverage)
 
 
 def create(settings: QdrantSettings, database: Database) -> PgVectorStore:

@@ -121,10 +121,14 @@ class QdrantVectorStore(PgVectorStore):
         near = [(places[chunk_id], cosine) for chunk_id, cosine in cosines.items() if chunk_id in places]
         return dict(near[: probe.limit])
 
-    async def _cosines(self, scope: Scope, probe: lookup.Probe, ids: Sequence[UUID]) -> dict[UUID, float]:
+    async def _cosines(
+        self, on: Transaction, scope: Scope, probe: lookup.Probe, places: Sequence[bm25.Place]
+    ) -> dict[bm25.Place, float]:
+        ids = await lookup.ids_at(on, scope.brand_id, places)
         condition = _conditions(scope)
         condition.must = [*_listed(condition), models.HasIdCondition(has_id=[str(chunk_id) for chunk_id in ids])]
-        return await self._query(probe, condition, len(ids))
+        found = await self._query(probe, condition, len(ids))
+        return {ids[chunk_id]: cosine for chunk_id, cosine in found.items()}
 
     async def _query(self, probe: lookup.Probe, condition: models.Filter, limit: int) -> dict[UUID, float]:
         """Cosine by chunk id, nearest first."""

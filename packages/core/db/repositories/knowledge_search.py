@@ -31,7 +31,6 @@ class LoadedChunk:
     headings: list[str]
     page: int | None
     kind: str
-    cosine: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +110,27 @@ _SURVEY = Statement(
     .replace("{exact}", _EXACT)
 )
 # `IS TRUE` keeps the planner from reading the whole brand through the index on it: the places are found one by one.
+_AT_PLACES = (
+    "unnest(CAST(:sources AS uuid[]), CAST(:positions AS integer[])) AS wanted(source_id, position) "
+    "JOIN knowledge_chunk c ON c.source_id = wanted.source_id AND c.position = wanted.position"
+)
 _LOAD = Statement(
-    "SELECT c.id, c.source_id, c.source_version, c.position, s.title, c.text, c.headings, c.page, c.kind, "
-    "1 - (v.embedding <=> (SELECT CAST(CAST(:vector AS text) AS vector))) "
-    "FROM unnest(CAST(:sources AS uuid[]), CAST(:positions AS integer[])) AS wanted(source_id, position) "
-    "JOIN knowledge_chunk c ON c.source_id = wanted.source_id AND c.position = wanted.position "
-    "JOIN knowledge_source s ON s.id = c.source_id LEFT JOIN knowledge_vector v ON v.id = c.id "
-    "AND v.embedder = :embedder AND CAST(:vector AS text) IS NOT NULL WHERE (c.brand_id = :brand_id) IS TRUE"
+    (
+        "SELECT c.id, c.source_id, c.source_version, c.position, s.title, c.text, c.headings, c.page, c.kind "
+        "FROM {places} JOIN knowledge_source s ON s.id = c.source_id WHERE (c.brand_id = :brand_id) IS TRUE"
+    ).replace("{places}", _AT_PLACES)
+)
+_COSINES = Statement(
+    (
+        "SELECT c.source_id, c.position, 1 - (v.embedding <=> (SELECT CAST(CAST(:vector AS text) AS vector))) "
+        "FROM {places} JOIN knowledge_vector v ON v.id = c.id AND v.embedder = :embedder "
+        "WHERE (c.brand_id = :brand_id) IS TRUE"
+    ).replace("{places}", _AT_PLACES)
+)
+_IDS_AT = Statement(
+    "SELECT c.id, c.source_id, c.position FROM {places} WHERE (c.brand_id = :brand_id) IS TRUE".replace(
+        "{places}", _AT_PLACES
+    )
 )
 _PLACES = Statement(
     "SELECT id, source_id, position FROM knowledge_chunk "
@@ -163,22 +176,22 @@ async def nearest_indexed(on: Transaction, brand_id: UUID, probe: Probe) -> dict
     return {(row[0], row[1]): row[2] for row in rows}
 
 
-async def load(
-    on: Transaction, brand_id: UUID, places: Sequence[tuple[UUID, int]], *, vector: str | None, embedder: str
-) -> list[LoadedChunk]:
-    """The chunks at these places with their source's title, and their cosine where this table has their vector.
+async def load(on: Transaction, brand_id: UUID, places: Sequence[tuple[UUID, int]]) -> list[LoadedChunk]:
+    """The chunks at these places with their source's title, in no order."""
+    return [LoadedChunk(*row) for row in await _LOAD.fetch(on, brand_id=brand_id, **_listed(places))]
 
-    `vector` is a `Probe.literal`.
-    """
-    rows = await _LOAD.fetch(
-        on,
-        brand_id=brand_id,
-        sources=[source for source, _ in places],
-        positions=[position for _, position in places],
-        vector=vector,
-        embedder=embedder,
-    )
-    return [LoadedChunk(*row) for row in rows]
+
+async def cosines(
+    on: Transaction, brand_id: UUID, probe: Probe, places: Sequence[tuple[UUID, int]]
+) -> dict[tuple[UUID, int], float]:
+    """The cosines to the probe of the chunks at these places; those without a vector of its embedder are left out."""
+    rows = await _COSINES.fetch(on, brand_id=brand_id, vector=probe.literal, embedder=probe.embedder, **_listed(places))
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+async def ids_at(on: Transaction, brand_id: UUID, places: Sequence[tuple[UUID, int]]) -> dict[UUID, tuple[UUID, int]]:
+    """The ids of the chunks at these places, with the place of each."""
+    return {row[0]: (row[1], row[2]) for row in await _IDS_AT.fetch(on, brand_id=brand_id, **_listed(places))}
 
 
 async def places(on: Transaction, brand_id: UUID, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, int]]:
@@ -191,6 +204,10 @@ async def matching_sources(
 ) -> list[UUID]:
     """Sources that bear all of the tags, in one of the languages (any, if none is named)."""
     return [row[0] for row in await _MATCHING.fetch(on, brand_id=brand_id, tags=tags, languages=languages)]
+
+
+def _listed(places: Sequence[tuple[UUID, int]]) -> dict[str, object]:
+    return {"sources": [source for source, _ in places], "positions": [position for _, position in places]}
 
 
 def _probed(probe: Probe | None) -> dict[str, object]:
