@@ -63,7 +63,7 @@ def plan(
         window_closed: the platform refused the message for that already, whatever the clock says.
         parts_sent: parts that the customer has; what begins as free text does not go on as a template.
     """
-    if capabilities.window_hours is None or response.template:
+    if response.template or (capabilities.window_hours is None and not window_closed):
         return _FREELY
     by_person = response.author == "agent" and settings.get("human_agent", True) is not False
     window = reply_window(capabilities, heard_at, now, by_person=by_person)
@@ -90,7 +90,9 @@ def _fallback(response: OutboundResponse, capabilities: Capabilities, settings: 
 
 
 def _reason(capabilities: Capabilities, window: Window) -> str:
-    hours = capabilities.window_hours or 0
+    hours = capabilities.window_hours
+    if hours is None:
+        return "This message cannot be delivered until the customer writes again; the platform says so."
     since = "the customer has not written yet" if window.until is None else f"the last one is over {hours:g} hours old"
     return (
         f"This message cannot be delivered until the customer writes again: {capabilities.label} lets brands answer"
