@@ -2,6 +2,7 @@
 
 from packages.core.db.tables import (
     accounts,
+    actions,
     brands,
     channels,
     conversations,
@@ -16,6 +17,7 @@ from packages.core.db.tables import (
 
 __all__ = [
     "accounts",
+    "actions",
     "brands",
     "channels",
     "conversations",
