@@ -1,6 +1,6 @@
 """May this message go now? The one place that decides, for bot, agents, system and automation alike.
 
-Platforms let a brand write freely only for some time after the customer's last words (docs/adr/0009). Outside of it a
+Platforms let a brand write freely only for some time after the customer's last words (docs/adr/0010). Outside of it a
 message goes under the tag for human agents, as the account's approved template, or waits until the customer writes.
 """
 

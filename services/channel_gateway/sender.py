@@ -2,7 +2,7 @@
 
 The database decides what may go (docs/adr/0003): a reply that a newer message or a person overtook is void, a message
 waits for the earlier ones of its conversation, and two senders never hold the same one. Each account has a lane of its
-own (docs/adr/0009), so that a slow or limited one holds up nobody else.
+own (docs/adr/0010), so that a slow or limited one holds up nobody else.
 """
 
 import asyncio
