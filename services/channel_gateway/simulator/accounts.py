@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 LookUp = Callable[[], Channel | None]
 
 _FRESH_FOR = 5.0
-_ASK_AGAIN_AFTER = 0.3
+_ASK_AGAIN_AFTER = 0.05
 
 
 class Accounts:
@@ -48,6 +48,10 @@ class Accounts:
     async def by_account_id(self, channel: str, account_id: str) -> Channel | None:
         """The account whose platform id this is."""
         return await self._found(lambda: self._by_account_id.get((channel, account_id)))
+
+    async def matching(self, fits: Callable[[Channel], bool]) -> Channel | None:
+        """The first account that fits, such as the one that a token belongs to."""
+        return await self._found(lambda: next((item for item in self._accounts.values() if fits(item)), None))
 
     async def all(self) -> list[Channel]:
         """Every account, by name."""

@@ -125,14 +125,16 @@ class Instagram(MetaPlatform):
             InstagramError: it carries none, or nobody's, or the node is another account.
         """
         token, node = token_of(request, InstagramError), request.path_params["node"]
-        for account in await self.stage.accounts.all():
-            if account.kind != self.kind or account.status == "disabled":
-                continue
-            if same(token, str(account.credentials.get("access_token") or "")):
-                if node not in {"me", account.account_id} and await self._account(node):
-                    raise missing_node(node, InstagramError)
-                return account
-        raise InstagramError(190)
+        account = await self.stage.accounts.matching(
+            lambda item: item.kind == self.kind
+            and item.status != "disabled"
+            and same(token, str(item.credentials.get("access_token") or ""))
+        )
+        if account is None:
+            raise InstagramError(190)
+        if node not in {"me", account.account_id} and await self._account(node):
+            raise missing_node(node, InstagramError)
+        return account
 
     async def _act(self, account: Channel, person: str, order: Order, payload: dict[str, Any]) -> Response:
         """A sender action. Typing shows for a while, read marks leave no trace; a reaction is there to be seen."""
