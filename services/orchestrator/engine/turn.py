@@ -237,7 +237,9 @@ class Engine:
         turn.trace["attempts"] = [attempt.as_dict() for attempt in outcome.attempts]
         if outcome.completion is None:
             return False, None
-        checked = grounding.ground(outcome.completion.text, inspected.hits, turn.language)
+        checked = await grounding.verify(
+            outcome.completion.text, inspected.hits, turn.language, self.knowledge.embedder
+        )
         turn.trace["grounding"] = checked.as_dict()
         if checked.refused:
             return True, None
