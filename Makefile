@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run setup test test-deps test-torch check lint format migrate bench load clean
+.PHONY: help run setup test test-deps test-torch check lint format migrate bench eval load clean
 MAKEFLAGS += --no-print-directory
 # Without compiled files each start would take several times as long.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,7 +15,7 @@ POETRY_PINS = 'poetry>=2.5,<2.6' poetry-plugin-pypi-mirror==0.6.5 poetry-plugin-
 RUN_GROUPS = main,orchestrator,channel-gateway,ingestion-worker,embedded
 MAIN_TESTS = not faults and not e2e
 COVER = --cov --cov-report= --cov-fail-under=0
-CODE = packages services tests $(wildcard bench)
+CODE = packages services tests $(wildcard bench evaluation)
 
 BIN = .venv/bin
 POETRY_STAMP = .poetry/.ready
@@ -69,6 +69,9 @@ migrate: $(RUN_STAMP) ## bring the schema of PARLEY_POSTGRES__ADMIN_URL to the n
 
 bench: $(ALL_STAMP) $(MODEL_STAMP) ## measure speed and memory against the reference programs
 	$(BIN)/python -m bench
+
+eval: $(ALL_STAMP) $(MODEL_STAMP) ## measure the quality of retrieval and answers on data that others wrote
+	$(BIN)/python -m evaluation
 
 load: $(ALL_STAMP) $(MODEL_STAMP) ## put load on a running Parley with Locust
 	$(BIN)/locust -f tests/load/locustfile.py --headless

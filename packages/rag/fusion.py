@@ -1,4 +1,4 @@
-"""One ranking from cosine and BM25, by their values: how it was found and what it gives is in docs/adr/0009.
+"""One ranking from cosine and BM25, by their values: how it was found and what it gives is in docs/adr/0011.
 
 BM25 counts as the share of the best that the question could reach, so that it means the same whatever the size of the
 corpus and the length of the question. An embedder that hardly knows the question's language is believed less. And a
