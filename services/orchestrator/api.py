@@ -8,7 +8,9 @@ from services.orchestrator.channels import endpoints as channels
 from services.orchestrator.conversations import endpoints as conversations
 from services.orchestrator.conversations import inbound
 from services.orchestrator.deliveries import endpoints as deliveries
+from services.orchestrator.gaps import endpoints as gaps
 from services.orchestrator.knowledge import endpoints as knowledge
+from services.orchestrator.knowledge_tools import endpoints as knowledge_tools
 from services.orchestrator.ledger import endpoints as ledger
 from services.orchestrator.live import endpoints as live
 from services.orchestrator.media import endpoints as media
@@ -20,6 +22,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     brands.router,
     channels.router,
     knowledge.router,
+    knowledge_tools.router,
+    gaps.router,
     inbound.router,
     conversations.router,
     media.router,

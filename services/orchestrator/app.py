@@ -30,6 +30,8 @@ from services.orchestrator.auth.tokens import Tokens
 from services.orchestrator.channels.catalogue import Catalogue
 from services.orchestrator.channels.setup import Setup
 from services.orchestrator.engine.turn import Engine
+from services.orchestrator.gaps.collector import GapCollector
+from services.orchestrator.gaps.regression import Regression
 from services.orchestrator.intake import Intake
 from services.orchestrator.live.hub import Hub
 from services.orchestrator.live.shutdown import on_termination
@@ -150,6 +152,8 @@ async def _connect(settings: OrchestratorSettings, parts: Parts, stack: AsyncExi
     relay = parts.put(Relay, Relay(database, redis, settings.delivery))
     turns = parts.put(Turns, Turns(database, redis, engine, relay, settings))
     parts.put(Intake, Intake(database, redis, settings.turn, turns.wake))
+    regression = Regression(database, queue, engine)
+    parts.put(GapCollector, GapCollector(database, queue, engine.knowledge.embedder, regression))
 
 
 async def _refuse_unsafe_roles(database: Database) -> None:
@@ -162,11 +166,13 @@ async def _refuse_unsafe_roles(database: Database) -> None:
 
 def _loops(settings: OrchestratorSettings, parts: Parts) -> list[Loop]:
     intake, turns, relay, hub = parts.get(Intake), parts.get(Turns), parts.get(Relay), parts.get(Hub)
+    gaps = parts.get(GapCollector)
     return [
         Loop("intake", intake.run, intake.stop),
         Loop("turns", turns.run, turns.stop),
         Loop("relay", relay.run, relay.stop),
         Loop("live", hub.run, hub.stop),
+        Loop("gaps", gaps.run, gaps.stop),
     ]
 
 

@@ -19,14 +19,16 @@ class KnowledgeGap(TenantRow, table=True):
     """A group of questions that ask for the same. Its id stays, however many questions join.
 
     `centroid` is the mean vector of its questions by the model `embedder`. `draft_*` is the FAQ entry that an admin may
-    approve; `source_id` the source that came of it, and `check_state` (waiting, passed, failed) and `outcome` what the
+    approve; `source_id` the source that came of it, and `check_state` (waiting, checking, passed, failed) and `outcome` what the
     questions were answered with once that was indexed. `answered_at`: questions after it open the gap again.
     """
 
     __tablename__ = "knowledge_gap"
     __table_args__ = (
         Index("ix_knowledge_gap_brand_id_last_seen_at", "brand_id", text("last_seen_at DESC")),
-        Index("ix_knowledge_gap_waiting", "updated_at", postgresql_where=text("check_state = 'waiting'")),
+        Index(
+            "ix_knowledge_gap_waiting", "updated_at", postgresql_where=text("check_state IN ('waiting', 'checking')")
+        ),
         Index("ix_knowledge_gap_source_id", "source_id", postgresql_where=text("source_id IS NOT NULL")),
     )
 

@@ -152,7 +152,7 @@ def upgrade() -> None:
         "knowledge_gap",
         ["updated_at"],
         unique=False,
-        postgresql_where=sa.text("check_state = 'waiting'"),
+        postgresql_where=sa.text("check_state IN ('waiting', 'checking')"),
     )
     op.create_table(
         "evaluation_item",
@@ -273,7 +273,8 @@ def upgrade() -> None:
         ["created_at"],
         unique=False,
         postgresql_where=sa.text(
-            "author = 'bot' AND (trace->>'abstained' = 'true' OR trace->>'wants_person' = 'true' OR trace->>'failed' = 'true')"
+            "author = 'bot' AND (trace->>'abstained' = 'true' OR trace->>'wants_person' = 'true' "
+            "OR trace->>'failed' = 'true')"
         ),
     )
     # ### end Alembic commands ###
@@ -289,7 +290,8 @@ def downgrade() -> None:
         "ix_message_log_gaps",
         table_name="message_log",
         postgresql_where=sa.text(
-            "author = 'bot' AND (trace->>'abstained' = 'true' OR trace->>'wants_person' = 'true' OR trace->>'failed' = 'true')"
+            "author = 'bot' AND (trace->>'abstained' = 'true' OR trace->>'wants_person' = 'true' "
+            "OR trace->>'failed' = 'true')"
         ),
     )
     op.drop_index("uq_gap_question_message_id", table_name="gap_question")
@@ -302,7 +304,9 @@ def downgrade() -> None:
     op.drop_index("ix_evaluation_item_conversation_id", table_name="evaluation_item")
     op.drop_table("evaluation_item")
     op.drop_index(
-        "ix_knowledge_gap_waiting", table_name="knowledge_gap", postgresql_where=sa.text("check_state = 'waiting'")
+        "ix_knowledge_gap_waiting",
+        table_name="knowledge_gap",
+        postgresql_where=sa.text("check_state IN ('waiting', 'checking')"),
     )
     op.drop_index(
         "ix_knowledge_gap_source_id", table_name="knowledge_gap", postgresql_where=sa.text("source_id IS NOT NULL")
