@@ -33,6 +33,10 @@ class Attention:
         self._learnt: dict[str, tuple[Account, str | None]] = {}
         self._probing: set[str] = set()
 
+    def is_well(self, account: Account) -> bool:
+        """Whether nothing is known against the account."""
+        return self._reason(account) is None
+
     @contextmanager
     def gate(self, account: Account) -> Iterator[str | None]:
         """The reason why a message must fail at once; None where it may be sent, if only to find out."""

@@ -40,7 +40,7 @@ SECONDS = Histogram(
 DOUBTFUL = Counter("parley_sends_repeated_in_doubt_total", "Sends repeated although the first may have arrived")
 FOUND = Counter("parley_sends_found_total", "Sends in doubt that the platform says it has")
 CLAIM_MARGIN_SECONDS = 5.0
-MAX_IN_FLIGHT = 512
+MAX_IN_FLIGHT = 256
 _LONGEST_BACKOFF = 60.0
 _LIMITED_FOR = timedelta(days=1)
 """So long, being over the account's limits is not counted against a message."""
@@ -151,20 +151,25 @@ class Dispatch:
         if account is None or channel is None:
             return Delivered(_failed(item, "no_channel", "The channel was removed or switched off."))
         journey = _Journey(item, account, channel, channel.capabilities_for(account), item.parts_sent)
+        if self._attention.is_well(account):
+            return Delivered(await self._tried(journey), journey.silent)
         with self._attention.gate(account) as refusal:
             if refusal is not None:
                 return Delivered(_failed(item, "needs_attention", refusal))
-            try:
-                settlement = await self._attempt(journey, item.window_closed)
-            except _Later as later:
-                settlement = journey.settlement("retry", delay=later.seconds, counted=False)
-            except DATABASE_ERRORS as error:
-                log.warning("database_unavailable", error=str(error)[:200], message_id=response.message_id)
-                settlement = journey.settlement("retry", delay=1.0, counted=False)
-            except Exception as error:  # one send's edge: a fault here must not stop the others
-                log.exception("send_crashed", channel=account.kind, message_id=response.message_id)
-                settlement = self._retried(journey, "adapter_error", f"{type(error).__name__}: {error}"[:300])
-        return Delivered(settlement, journey.silent)
+            return Delivered(await self._tried(journey), journey.silent)
+
+    async def _tried(self, journey: _Journey) -> Settlement:
+        """One attempt, whatever comes of it."""
+        try:
+            return await self._attempt(journey, journey.item.window_closed)
+        except _Later as later:
+            return journey.settlement("retry", delay=later.seconds, counted=False)
+        except DATABASE_ERRORS as error:
+            log.warning("database_unavailable", error=str(error)[:200], message_id=journey.item.response.message_id)
+            return journey.settlement("retry", delay=1.0, counted=False)
+        except Exception as error:  # one send's edge: a fault here must not stop the others
+            log.exception("send_crashed", channel=journey.account.kind, message_id=journey.item.response.message_id)
+            return self._retried(journey, "adapter_error", f"{type(error).__name__}: {error}"[:300])
 
     async def _attempt(self, journey: _Journey, window_closed: bool) -> Settlement:
         """Plan, compose, send; once more where the platform alone knew that the window is closed."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 MOST_WAITING = 5_000
-MOST_PER_ACCOUNT = 32
+MOST_PER_ACCOUNT = 16
 _FIRST_WIDTH = 8.0
 
 
