@@ -39,12 +39,16 @@ class Traffic:
             await asyncio.gather(*(self._customer(http, number) for number in range(self.conversations)))
             watcher.cancel()
 
+    def name_of(self, number: int) -> str:
+        """The customer's id on the channel."""
+        return f"44770090{number:04d}"
+
     _answered: Counter[str] = field(default_factory=Counter)
 
     async def _customer(self, http: aiohttp.ClientSession, number: int) -> None:
         dice = random.Random(self.seed * 1000 + number)
         channel, account = self.accounts[number % len(self.accounts)]
-        customer = f"44770090{number:04d}"
+        customer = self.name_of(number)
         await asyncio.sleep(dice.random() * 2)
         for place in range(self.messages):
             body = {"from": customer, "text": f"{dice.choice(QUESTIONS)} ({place})", "duplicates": self.duplicates}
@@ -79,17 +83,31 @@ class Traffic:
 
 
 async def settled(product: Product, messages: int, seconds: float) -> None:
-    """Wait until all messages are stored and answered, and all replies are settled."""
-    async with asyncio.timeout(seconds):
-        while True:
-            (row,) = await product.sql(
-                "SELECT (SELECT count(*) FROM message_log WHERE direction = 'inbound') AS stored, "
-                "(SELECT count(*) FROM message_log WHERE direction = 'inbound' AND answered_by IS NULL) AS open, "
-                "(SELECT count(*) FROM delivery WHERE state IN ('published', 'sending', 'retry')) AS unsettled"
-            )
-            if row["stored"] >= messages and row["open"] == 0 and row["unsettled"] == 0:
-                return
-            await asyncio.sleep(0.5)
+    """Wait until all messages are stored and answered, and all replies are settled; else say what is not."""
+    until = asyncio.get_running_loop().time() + seconds
+    while True:
+        (row,) = await product.sql(
+            "SELECT (SELECT count(*) FROM message_log WHERE direction = 'inbound') AS stored, "
+            "(SELECT count(*) FROM message_log WHERE direction = 'inbound' AND answered_by IS NULL) AS open, "
+            "(SELECT count(*) FROM delivery WHERE state IN ('published', 'sending', 'retry')) AS unsettled"
+        )
+        if row["stored"] >= messages and row["open"] == 0 and row["unsettled"] == 0:
+            return
+        if asyncio.get_running_loop().time() > until:
+            raise AssertionError(f"not settled: {row} of {messages}; {await _unsettled(product)}")
+        await asyncio.sleep(0.5)
+
+
+async def _unsettled(product: Product) -> list[dict[str, Any]]:
+    return await product.sql(
+        "SELECT c.channel, d.state, d.attempts, d.in_doubt, d.publishes, d.error::text, count(*) AS n "
+        "FROM delivery d JOIN channel_config c ON c.id = d.channel_config_id "
+        "WHERE d.state IN ('published', 'sending', 'retry', 'failed') GROUP BY 1, 2, 3, 4, 5, 6 "
+        "UNION ALL SELECT c.channel, m.status, 0, 0, 0, m.kind || ' ' || COALESCE(p.last_error, ''), count(*) "
+        "FROM message_log m JOIN conversation v ON v.id = m.conversation_id "
+        "JOIN channel_config c ON c.id = v.channel_config_id LEFT JOIN pending_turn p ON p.conversation_id = v.id "
+        "WHERE m.direction = 'inbound' AND m.answered_by IS NULL GROUP BY 1, 2, 6"
+    )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ log = structlog.get_logger(__name__)
 LookUp = Callable[[], Channel | None]
 
 _FRESH_FOR = 5.0
-_ASK_AGAIN_AFTER = 0.05
 
 
 class Accounts:
@@ -62,16 +61,19 @@ class Accounts:
         await self._refresh(_FRESH_FOR)
         found = look()
         if found is None:
-            await self._refresh(_ASK_AGAIN_AFTER)
+            await self._refresh(0)
             found = look()
         return found
 
     async def _refresh(self, older_than: float) -> None:
-        if self._read_at and time.monotonic() - self._read_at < older_than:
+        """Read them unless a reading that began less than `older_than` seconds ago has ended."""
+        good_since = time.monotonic() - older_than
+        if self._read_at > good_since:
             return
         async with self._lock:
-            if self._read_at and time.monotonic() - self._read_at < older_than:
+            if self._read_at > good_since:
                 return
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(5), self._database.across_tenants() as session:
                     rows = (await session.execute(select(ChannelConfig))).scalars().all()
@@ -81,7 +83,7 @@ class Accounts:
                 log.warning("accounts_stale", reason=type(error).__name__)
             else:
                 self._take(list(rows))
-            self._read_at = time.monotonic()
+            self._read_at = began
 
     def _take(self, rows: list[ChannelConfig]) -> None:
         accounts = {str(row.id): self._account(row) for row in rows}
