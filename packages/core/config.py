@@ -144,6 +144,19 @@ class MediaSettings(BaseModel):
     unsent_hours: float = Field(24.0, gt=0, description="an agent's upload that was not sent is deleted after so long")
 
 
+class KnowledgeSettings(BaseModel):
+    """What tenants may keep as knowledge. A tenant's own settings (`knowledge`: the same names) come before these."""
+
+    max_sources: int = Field(20_000, ge=1, description="sources of one tenant")
+    max_bytes: int = Field(
+        20 * 1024**3, ge=1, description="bytes of one tenant's sources, earlier versions not counted"
+    )
+    max_chunks: int = Field(1_000_000, ge=1, description="chunks of one tenant's sources")
+    versions_kept: int = Field(
+        5, ge=1, description="versions of a source that can be gone back to, the present included"
+    )
+
+
 class Settings(BaseSettings):
     """What every process needs to know. Build it once, at start-up, and pass it on."""
 
@@ -181,6 +194,7 @@ class Settings(BaseSettings):
     turn: TurnSettings = TurnSettings()
     delivery: DeliverySettings = DeliverySettings()
     media: MediaSettings = MediaSettings()
+    knowledge: KnowledgeSettings = KnowledgeSettings()
 
     @property
     def postgres_url(self) -> str:

@@ -17,7 +17,7 @@ import structlog
 from services.ingestion_worker.addresses import may_be_document, normal, site
 from services.ingestion_worker.fetch import Fetched, FetchFailed, fetch
 from services.ingestion_worker.pages import PageLinks, read_links
-from services.ingestion_worker.robots import Robots, read_robots
+from services.ingestion_worker.robots import Robots, check_robots
 from services.ingestion_worker.settings import FetchSettings
 from services.ingestion_worker.sitemaps import Sitemap, read_sitemap, walk_sitemaps
 
@@ -30,7 +30,9 @@ _MAY_BE_SITEMAP = {"application/xml", "text/xml", "text/plain", "application/gzi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrawlLimits:
-    """How much of a site is read. `path` narrows it to addresses that begin with this path."""
+    """How much of a site is read. `path` narrows it to addresses that begin with this path; without `follow_links` only
+    what a sitemap names is read.
+    """
 
     max_pages: int = 500
     max_depth: int = 6
@@ -38,6 +40,7 @@ class CrawlLimits:
     total_seconds: float = 1500.0
     delay_seconds: float = 0.2
     path: str = "/"
+    follow_links: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +98,7 @@ async def crawl(
     start = normal(url)
     if start is None:
         raise FetchFailed("bad_url", "Only http:// and https:// addresses can be crawled.", retryable=False)
-    robots = await read_robots(start, http)
-    if not robots.allow(start):
-        raise FetchFailed(
-            "forbidden_by_robots",
-            "The site's robots.txt does not allow this address to be read. Ask the site's owner to allow Parley.",
-            retryable=False,
-        )
+    robots = await check_robots(start, http)
     async for page in _Crawl(start, limits, http, robots, known or {}).pages():
         yield page
 
@@ -218,6 +215,8 @@ class _Crawl:
         return found is not None
 
     def _follow(self, links: tuple[str, ...], depth: int) -> None:
+        if not self.limits.follow_links:
+            return
         for link in links:
             self._add(link, depth + 1)
 

@@ -5,9 +5,9 @@ again. What can pass is tried again with growing pauses; what cannot fails at on
 """
 
 import asyncio
-import hashlib
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -15,26 +15,32 @@ import structlog
 from arq.connections import ArqRedis
 from redis.asyncio import Redis
 
+from packages.core.db.repositories import knowledge_quotas
 from packages.core.db.session import Database
 from packages.core.errors import NotFound
-from packages.core.jobs import KnowledgeIngestJob
 from packages.core.logging import bound
 from packages.core.storage import ObjectStore
 from packages.core.tracing import span
 from packages.rag.documents import Scope
-from packages.rag.ingest import Ingested, Upload, ingest_document
+from packages.rag.ingest import Ingested, Superseded, Terms, Upload, ingest_document
 from packages.rag.retrieval import Knowledge
 from services.ingestion_worker import metrics, sources
-from services.ingestion_worker.failures import DIED, Failure, MissingFile, classify, pause
-from services.ingestion_worker.fetch import fetch
+from services.ingestion_worker.failures import DIED, Failure, classify, pause
+from services.ingestion_worker.originals import obtain
 from services.ingestion_worker.progress import Progress, announce
 from services.ingestion_worker.settings import WorkerSettings
+from services.ingestion_worker.sites import SiteReader, read_site
 from services.ingestion_worker.sources import Claim, LostClaim
+from services.ingestion_worker.turns import TryAgain, Turns
+from services.ingestion_worker.versions import prune
+
+CLOCKS_APART = 0.1
+"""Seconds by which the queue's clock may be before PostgreSQL's."""
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Worker:
     """What every job needs; made at start-up."""
 
@@ -45,96 +51,107 @@ class Worker:
     storage: ObjectStore
     knowledge: Knowledge
 
+    @cached_property
+    def turns(self) -> Turns:
+        """Whose source comes next."""
+        return Turns(self.database, self.settings.ingestion)
 
-class TryAgain(Exception):
-    """The source is queued for another attempt after `seconds`."""
+    @property
+    def sites(self) -> SiteReader:
+        """What reading a web site needs."""
+        return SiteReader(
+            database=self.database,
+            storage=self.storage,
+            queue=self.queue,
+            http=self.settings.fetch,
+            quotas=self.settings.knowledge,
+        )
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"again in {seconds:.1f} s")
-        self.seconds = seconds
 
-
-async def ingest(worker: Worker, job: KnowledgeIngestJob) -> None:
-    """Ingest a source if it waits for that; do nothing otherwise, so that a repeated job is harmless.
+async def ingest(worker: Worker) -> None:
+    """Ingest the source whose turn it is; do nothing if none waits, so that a job too many is harmless.
 
     Raises:
-        TryAgain: the attempt failed in a way that may pass.
+        TryAgain: the attempt failed in a way that may pass, or there is more to do.
     """
     options = worker.settings.ingestion
-    with bound(tenant_id=job.tenant_id, source_id=job.source_id):
-        held = await sources.claim(worker.database, job, stale_seconds=options.stale_seconds)
+    async with worker.turns.next() as held:
         if held is None:
-            log.info("source_skipped")
             return
-        if held.attempt > options.max_attempts:
-            await _give_up(worker, held, DIED, held.attempt - 1)
-            return
-        with span("ingest", source_id=job.source_id), metrics.timed():
-            await _attempt(worker, held)
+        with bound(tenant_id=held.asset.tenant_id, source_id=held.asset.source_id):
+            if held.attempt > options.max_attempts:
+                await _give_up(worker, held, DIED, held.attempt - 1)
+                return
+            with span("ingest", source_id=held.asset.source_id), metrics.timed():
+                await _attempt(worker, held)
 
 
 async def _attempt(worker: Worker, held: Claim) -> None:
     try:
         async with asyncio.timeout(worker.settings.ingestion.job_seconds):
-            done = await _while_beating(worker, held, _read(worker, held))
+            await _while_beating(worker, held, _read(worker, held))
     except asyncio.CancelledError:
         await asyncio.shield(sources.hand_back(worker.database, held))
         raise
     except LostClaim:
         log.info("source_lost", attempt=held.attempt)
-        raise TryAgain(0.5) from None
+        await _clear_away(worker, held)
     except Exception as error:  # noqa: BLE001 - the job runner's edge: each error ends on the source
         await _failed(worker, held, classify(error), error)
     else:
-        metrics.OUTCOMES.labels("unchanged" if done.unchanged else "ready").inc()
-        log.info("source_ready", version=done.version, chunks=done.chunk_count, embedded=done.embedded)
         await announce(worker.database, worker.redis, held.asset.tenant_id, held.asset.source_id)
 
 
-async def _read(worker: Worker, held: Claim) -> Ingested:
+async def _read(worker: Worker, held: Claim) -> None:
     asset = held.asset
     report = Progress(worker.database, worker.redis, held, every=worker.settings.ingestion.progress_seconds)
+    if asset.crawl is not None and asset.url is not None:
+        await report("crawl", 0, 1)
+        counts = await read_site(worker.sites, held, report)
+        metrics.OUTCOMES.labels("site").inc()
+        log.info("site_read", **counts)
+        return
     await report("fetch", 0, 1)
-    upload = await (_download(worker, held) if asset.url else _load(worker, held))
+    upload = await obtain(worker.database, worker.storage, worker.settings.fetch, held)
+    done = await _index(worker, held, upload, report)
+    metrics.OUTCOMES.labels("unchanged" if done.unchanged else "ready").inc()
+    log.info("source_ready", version=done.version, chunks=done.chunk_count, embedded=done.embedded)
+    await prune(worker.database, worker.storage, asset, kept=worker.settings.knowledge.versions_kept)
+
+
+async def _index(worker: Worker, held: Claim, upload: Upload, report: Progress) -> Ingested:
+    asset = held.asset
     await worker.knowledge.store.initialize(worker.knowledge.embedder.dimensions, worker.knowledge.embedder.name)
     scope = Scope(tenant_id=UUID(asset.tenant_id), brand_id=UUID(asset.brand_id))
+    terms = Terms(epoch=held.epoch, most_chunks=await _room(worker, held))
     try:
-        return await ingest_document(worker.knowledge, scope, UUID(asset.source_id), upload, progress=report)
-    except NotFound:
+        return await ingest_document(
+            worker.knowledge,
+            scope,
+            UUID(asset.source_id),
+            upload,
+            progress=report,
+            storage=worker.storage,
+            terms=terms,
+        )
+    except (NotFound, Superseded):
         raise LostClaim(asset.source_id) from None
 
 
-async def _load(worker: Worker, held: Claim) -> Upload:
-    """The bytes that were uploaded."""
-    asset = held.asset
-    if asset.storage_key is None:
-        raise MissingFile
-    try:
-        data = await worker.storage.get(asset.storage_key)
-    except NotFound:
-        raise MissingFile from None
-    return Upload(data=data, media_type=asset.media_type, title=asset.title, filename=asset.filename)
+async def _room(worker: Worker, held: Claim) -> int:
+    """Chunks that the tenant's other sources leave room for."""
+    tenant_id = UUID(held.asset.tenant_id)
+    async with worker.database.tenant(tenant_id) as session:
+        quota = await knowledge_quotas.quota(session, tenant_id, worker.settings.knowledge)
+        usage = await knowledge_quotas.used(session, tenant_id, besides=UUID(held.asset.source_id))
+    return max(0, quota.chunks - usage.chunks)
 
 
-async def _download(worker: Worker, held: Claim) -> Upload:
-    """The page at the source's address as it is now; kept beside the uploads."""
+async def _clear_away(worker: Worker, held: Claim) -> None:
+    """Of a source that was deleted while it was read: what this attempt has stored since then."""
     asset = held.asset
-    assert asset.url is not None
-    page = await fetch(asset.url, worker.settings.fetch)
-    key = f"{asset.tenant_id}/{asset.brand_id}/{asset.source_id}/original"
-    await worker.storage.put(key, page.data)
-    async with worker.database.tenant(asset.tenant_id) as session:
-        await sources.record_download(
-            session,
-            held,
-            {
-                "storage_key": key,
-                "media_type": page.media_type[:200],
-                "filename": page.filename,
-                "content_hash": hashlib.sha256(page.data).hexdigest(),
-            },
-        )
-    return Upload(data=page.data, media_type=page.media_type, title=asset.title, filename=page.filename)
+    if await sources.state(worker.database, asset.tenant_id, asset.source_id) is None:
+        await worker.storage.delete_prefix(f"{asset.tenant_id}/{asset.brand_id}/{asset.source_id}")
 
 
 async def _failed(worker: Worker, held: Claim, failure: Failure, error: Exception) -> None:
@@ -150,15 +167,16 @@ async def _failed(worker: Worker, held: Claim, failure: Failure, error: Exceptio
     if failure.retryable and held.attempt >= options.max_attempts:
         await _give_up(worker, held, failure, held.attempt)
         return
+    seconds = pause(held.attempt, options)
     if failure.retryable:
-        await sources.queue_again(worker.database, held, failure.error())
+        await sources.queue_again(worker.database, held, failure.error(), pause=seconds)
         metrics.OUTCOMES.labels("retried").inc()
     else:
         await sources.fail(worker.database, held, failure.error())
         metrics.OUTCOMES.labels("failed").inc()
     await announce(worker.database, worker.redis, held.asset.tenant_id, held.asset.source_id)
     if failure.retryable:
-        raise TryAgain(pause(held.attempt, options))
+        raise TryAgain(seconds + CLOCKS_APART)
 
 
 async def _give_up(worker: Worker, held: Claim, failure: Failure, attempts: int) -> None:
@@ -168,7 +186,7 @@ async def _give_up(worker: Worker, held: Claim, failure: Failure, attempts: int)
     await announce(worker.database, worker.redis, held.asset.tenant_id, held.asset.source_id)
 
 
-async def _while_beating(worker: Worker, held: Claim, work: Coroutine[Any, Any, Ingested]) -> Ingested:
+async def _while_beating(worker: Worker, held: Claim, work: Coroutine[Any, Any, None]) -> None:
     """Run the work as long as the source is this worker's; a lost claim cancels it."""
     task = asyncio.create_task(work)
     pulse = asyncio.create_task(_beat(worker, held))
@@ -176,7 +194,7 @@ async def _while_beating(worker: Worker, held: Claim, work: Coroutine[Any, Any, 
         await asyncio.wait((task, pulse), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             pulse.result()
-        return await task
+        await task
     finally:
         for unfinished in (task, pulse):
             unfinished.cancel()

@@ -1,17 +1,16 @@
 """The jobs as arq calls them: thin, and harmless to repeat."""
 
 from typing import Any
-from uuid import UUID
 
 import structlog
 from arq.worker import Retry
 
-from packages.core.jobs import KnowledgeDeleteJob, KnowledgeIngestJob, ReadMediaJob
-from packages.rag.documents import Scope
-from services.ingestion_worker import ingestion, reading
+from packages.core.jobs import KnowledgeDeleteJob, ReadMediaJob, enqueue_ingests
+from services.ingestion_worker import ingestion, reading, refreshes, removals
 from services.ingestion_worker import sweep as sweeping
 from services.ingestion_worker.failures import pause
-from services.ingestion_worker.ingestion import TryAgain, Worker
+from services.ingestion_worker.ingestion import Worker
+from services.ingestion_worker.turns import TryAgain
 
 log = structlog.get_logger(__name__)
 READ_ATTEMPTS = 4
@@ -19,10 +18,11 @@ Context = dict[str, Any]
 
 
 async def ingest_source(ctx: Context, job: dict[str, str]) -> None:
-    """Ingest one source; what fails and may pass comes again later."""
+    """Ingest the source whose turn it is, perhaps not the job's own; what fails and may pass comes again later."""
     worker: Worker = ctx["worker"]
+    log.debug("woken", source_id=job["source_id"])
     try:
-        await ingestion.ingest(worker, KnowledgeIngestJob(**job))
+        await ingestion.ingest(worker)
     except TryAgain as again:
         raise Retry(defer=again.seconds) from again
     except Exception as error:  # the job runner's edge: PostgreSQL itself is away
@@ -32,11 +32,8 @@ async def ingest_source(ctx: Context, job: dict[str, str]) -> None:
 async def delete_source(ctx: Context, job: dict[str, str]) -> None:
     """Remove a deleted source's vectors and file."""
     worker: Worker = ctx["worker"]
-    gone = KnowledgeDeleteJob(**job)
-    scope = Scope(tenant_id=UUID(gone.tenant_id), brand_id=UUID(gone.brand_id))
     try:
-        await worker.knowledge.store.delete_source(scope, UUID(gone.source_id))
-        await worker.storage.delete_prefix(f"{gone.tenant_id}/{gone.brand_id}/{gone.source_id}")
+        await removals.remove(worker.database, worker.storage, worker.knowledge, KnowledgeDeleteJob(**job))
     except Exception as error:  # the job runner's edge: a store is away
         raise _later(worker, ctx, error) from error
 
@@ -55,12 +52,42 @@ async def read_media(ctx: Context, job: dict[str, str]) -> None:
 
 
 async def sweep(ctx: Context) -> None:
-    """Put back on the queues what fell off them."""
+    """Put back on the queues what fell off them, and do what nobody was told to do."""
+    worker: Worker = ctx["worker"]
     try:
-        await sweeping.sweep(ctx["worker"])
-        await reading.sweep(ctx["worker"])
+        await sweeping.sweep(worker)
+        await reading.sweep(worker)
+        for gone in await removals.overdue(worker.database):
+            await removals.remove(worker.database, worker.storage, worker.knowledge, gone)
     except Exception as error:  # noqa: BLE001 - the job runner's edge: it runs again in seconds
         log.warning("sweep_failed", error=str(error))
+
+
+async def refresh(ctx: Context) -> None:
+    """Queue the sources whose hour to be read again has come."""
+    worker: Worker = ctx["worker"]
+    try:
+        due = await refreshes.queue_due(worker.database)
+        await enqueue_ingests(worker.queue, due)
+    except Exception as error:  # noqa: BLE001 - the job runner's edge: it runs again within the minute
+        log.warning("refresh_failed", error=str(error))
+    else:
+        if due:
+            log.info("sources_refreshing", sources=len(due))
+
+
+async def re_embed(ctx: Context) -> None:
+    """Bring what another embedder has indexed over to the present one; one run at a time."""
+    worker: Worker = ctx["worker"]
+    if ctx.get("re_embedding"):
+        return
+    ctx["re_embedding"] = True
+    try:
+        await refreshes.re_embed(worker.knowledge)
+    except Exception as error:  # noqa: BLE001 - the job runner's edge: it goes on where it stopped, minutes later
+        log.warning("re_embedding_stopped", error=str(error))
+    finally:
+        ctx["re_embedding"] = False
 
 
 def _later(worker: Worker, ctx: Context, error: Exception) -> Retry:

@@ -12,6 +12,9 @@ from services.ingestion_worker.sources import Claim
 SPANS = {"fetch": (0.0, 0.05), "parse": (0.05, 0.2), "chunk": (0.2, 0.25), "embed": (0.25, 0.95), "store": (0.95, 0.99)}
 """The part of the whole that each stage takes; embedding is nearly all of the work. 1.0 is kept for `ready`."""
 
+CRAWL = {"crawl": (0.0, 0.99)}
+"""The one stage of a web site."""
+
 
 class Progress:
     """Reports one source's stages and steps. Each new stage shows at once, steps at most every `every` seconds."""
@@ -35,13 +38,15 @@ class Progress:
         if finished or (stage == self._stage and now < self._next):
             return
         self._stage, self._next = stage, now + self._every
-        await sources.beat(self._database, self._held, stage=stage, progress=overall(stage, done, total))
+        await sources.beat(
+            self._database, self._held, stage=stage, progress=overall(stage, done, total), done=done, total=total
+        )
         await announce(self._database, self._redis, self._held.asset.tenant_id, self._held.asset.source_id)
 
 
 def overall(stage: str, done: int, total: int) -> float:
     """Progress of the whole, 0..1, from the steps of one stage."""
-    start, end = SPANS[stage]
+    start, end = (SPANS | CRAWL)[stage]
     return round(start + (end - start) * (min(done, total) / total if total else 1.0), 4)
 
 

@@ -105,11 +105,11 @@ async def sweep(worker: Worker) -> int:
 
 
 class Reader:
-    """The worker's second queue, beside that of knowledge."""
+    """A queue of the worker's beside that of knowledge."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        self._arq = arq.Worker(queue_name=READING_QUEUE, handle_signals=False, **options)
-        self._task = asyncio.create_task(self._run(), name="reader")
+    def __init__(self, options: dict[str, Any], queue_name: str = READING_QUEUE) -> None:
+        self._arq = arq.Worker(queue_name=queue_name, handle_signals=False, **options)
+        self._task = asyncio.create_task(self._run(), name=queue_name)
 
     async def _run(self) -> None:
         while True:

@@ -31,6 +31,22 @@ class Robots:
         return float(wanted or 0.0)
 
 
+async def check_robots(url: str, http: FetchSettings) -> Robots:
+    """The rules for the site of an address that may be read.
+
+    Raises:
+        FetchFailed: the site's owner does not want it to be read, or the site does not answer.
+    """
+    robots = await read_robots(url, http)
+    if not robots.allow(url):
+        raise FetchFailed(
+            "forbidden_by_robots",
+            "The site's robots.txt does not allow this address to be read. Ask the site's owner to allow Parley.",
+            retryable=False,
+        )
+    return robots
+
+
 async def read_robots(url: str, http: FetchSettings) -> Robots:
     """The rules for the site of an address. A site without robots.txt allows everything.
 

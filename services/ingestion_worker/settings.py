@@ -10,7 +10,10 @@ MEBIBYTE = 1024 * 1024
 class IngestionSettings(BaseModel):
     """How sources are ingested, and how often one is tried."""
 
-    concurrency: int = Field(2, ge=1, le=16, description="sources that one worker reads at once")
+    concurrency: int = Field(3, ge=1, le=16, description="sources that one worker reads at once")
+    tenant_concurrency: int = Field(
+        2, ge=1, le=16, description="of these, most of one tenant; keep it lower, so that another one need not wait"
+    )
     max_attempts: int = Field(5, ge=1, description="tries of one source before it is set aside as poison")
     retry_seconds: float = Field(2.0, gt=0, description="pause before the second try; doubles with each further one")
     retry_max_seconds: float = Field(120.0, gt=0, description="longest pause between two tries")
@@ -29,6 +32,9 @@ class FetchSettings(BaseModel):
 
     max_bytes: int = Field(25 * MEBIBYTE, ge=1, description="largest page or file that is downloaded, in bytes")
     total_seconds: float = Field(30.0, gt=0, description="longest time for one download, redirects included")
+    crawl_pages: int = Field(1000, ge=1, description="most pages of one web site")
+    crawl_seconds: float = Field(1500.0, gt=0, description="longest time for reading one web site")
+    crawl_delay_seconds: float = Field(0.2, ge=0, description="pause between two requests to one web site")
     max_redirects: int = Field(5, ge=0, description="redirects that are followed")
     allowed_hosts: frozenset[str] = Field(
         frozenset(), description="JSON list of hosts that may be fetched although their addresses are private"

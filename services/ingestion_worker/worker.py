@@ -25,6 +25,11 @@ NOBODY = UUID(int=0)
 """A tenant id that nobody has."""
 
 SWEEP_SECONDS = frozenset(range(0, 60, 10))
+REFRESH_SECONDS = frozenset({5, 35})
+RE_EMBED_MINUTES = frozenset(range(0, 60, 10))
+RE_EMBED_TIMEOUT = 12 * 3600
+UPKEEPERS = 4
+"""Jobs of order that one worker runs at once; one of them may embed for hours."""
 READERS = 2
 """Customers' files that one worker reads at once."""
 ENDLESS = 1_000_000
@@ -39,7 +44,6 @@ def options(settings: Settings) -> dict[str, Any]:
             func(jobs.ingest_source, name=queue.INGEST, timeout=ingestion.job_seconds + 60),
             func(jobs.delete_source, name=queue.DELETE, timeout=60),
         ],
-        "cron_jobs": [cron(jobs.sweep, second=set(SWEEP_SECONDS), run_at_startup=True, timeout=60, keep_result=0)],
         "queue_name": queue.QUEUE,
         "redis_settings": _patient(queue.redis_settings(settings.redis_url)),
         "max_jobs": ingestion.concurrency,
@@ -66,6 +70,25 @@ def reading_options(worker: Worker) -> dict[str, Any]:
     }
 
 
+def upkeep_options(worker: Worker) -> dict[str, Any]:
+    """Keyword arguments of the `arq.Worker` that keeps things in order; no document stands before its jobs."""
+    always: dict[str, Any] = {"run_at_startup": True, "keep_result": 0}
+    return {
+        "functions": [func(jobs.delete_source, name=queue.DELETE, timeout=60)],
+        "cron_jobs": [
+            cron(jobs.sweep, second=set(SWEEP_SECONDS), timeout=60, **always),
+            cron(jobs.refresh, second=set(REFRESH_SECONDS), timeout=60, **always),
+            cron(jobs.re_embed, minute=set(RE_EMBED_MINUTES), second=1, timeout=RE_EMBED_TIMEOUT, **always),
+        ],
+        "redis_settings": _patient(queue.redis_settings(worker.settings.redis_url)),
+        "max_jobs": UPKEEPERS,
+        "max_tries": ENDLESS,
+        "keep_result": 0,
+        "poll_delay": 0.2,
+        "ctx": {"worker": worker},
+    }
+
+
 async def start(ctx: dict[str, Any]) -> None:
     """Connect to everything a job needs.
 
@@ -86,7 +109,7 @@ async def start(ctx: dict[str, Any]) -> None:
         await refuse_bypass(session)
     async with worker.database.tenant(NOBODY) as session:
         await refuse_bypass(session)
-    ctx["reader"] = Reader(reading_options(worker))
+    ctx["queues"] = [Reader(reading_options(worker)), Reader(upkeep_options(worker), queue.UPKEEP_QUEUE)]
 
 
 def connect(settings: Settings, arq_pool: Any) -> Worker:
@@ -105,8 +128,8 @@ def connect(settings: Settings, arq_pool: Any) -> Worker:
 async def stop(ctx: dict[str, Any]) -> None:
     """Close what `start` opened."""
     worker: Worker = ctx["worker"]
-    reader: Reader | None = ctx.get("reader")
-    if reader:
+    readers: list[Reader] = ctx.get("queues", [])
+    for reader in readers:
         await reader.close()
     await worker.knowledge.close()
     await worker.redis.aclose()

@@ -77,7 +77,8 @@ class TestSweep:
     async def test_enqueues_what_waits(self, worker: Worker, job: KnowledgeIngestJob) -> None:
         await age(worker, job, seconds=3)
         await jobs.sweep(context(worker))
-        assert await worker.queue.zscore(queue.QUEUE, job.job_id)
+        [name] = await worker.queue.zrange(queue.QUEUE, 0, -1)
+        assert job.source_id in name.decode()
 
 
 class TestProcess:

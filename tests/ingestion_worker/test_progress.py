@@ -34,7 +34,7 @@ def test_only_ready_is_the_whole() -> None:
 
 async def test_many_steps_become_few_writes(worker: Worker, scope: Scope) -> None:
     job = await upload(worker, scope, "forgot-your-password.md")
-    held = await sources.claim(worker.database, job, stale_seconds=2)
+    held = await sources.claim_next(worker.database, stale_seconds=2)
     assert held is not None
     report = Progress(worker.database, worker.redis, held, every=60)
     for step in range(50):
@@ -46,7 +46,7 @@ async def test_many_steps_become_few_writes(worker: Worker, scope: Scope) -> Non
 
 async def test_a_lost_source_ends_the_work(worker: Worker, scope: Scope) -> None:
     job = await upload(worker, scope, "forgot-your-password.md")
-    held = await sources.claim(worker.database, job, stale_seconds=2)
+    held = await sources.claim_next(worker.database, stale_seconds=2)
     assert held is not None
     await change(worker, job, status="queued")
     with pytest.raises(LostClaim):

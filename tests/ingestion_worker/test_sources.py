@@ -14,7 +14,7 @@ async def job(worker: Worker, scope: Scope) -> KnowledgeIngestJob:
 
 
 async def claim(worker: Worker, job: KnowledgeIngestJob) -> Claim:
-    held = await sources.claim(worker.database, job, stale_seconds=2)
+    held = await sources.claim_next(worker.database, stale_seconds=2)
     assert held is not None
     return held
 
@@ -28,7 +28,7 @@ class TestClaim:
 
     async def test_leaves_a_source_that_is_worked_on(self, worker: Worker, job: KnowledgeIngestJob) -> None:
         await claim(worker, job)
-        assert await sources.claim(worker.database, job, stale_seconds=2) is None
+        assert await sources.claim_next(worker.database, stale_seconds=2) is None
 
     async def test_takes_over_from_a_silent_worker(self, worker: Worker, job: KnowledgeIngestJob) -> None:
         await claim(worker, job)
@@ -38,7 +38,7 @@ class TestClaim:
     @pytest.mark.parametrize("status", ["ready", "failed"])
     async def test_leaves_a_settled_source(self, worker: Worker, job: KnowledgeIngestJob, status: str) -> None:
         await change(worker, job, status=status)
-        assert await sources.claim(worker.database, job, stale_seconds=0) is None
+        assert await sources.claim_next(worker.database, stale_seconds=0) is None
 
 
 class TestBeat:
@@ -58,7 +58,7 @@ class TestBeat:
         held = await claim(worker, job)
         await age(worker, job, seconds=3)
         await sources.beat(worker.database, held)
-        assert await sources.claim(worker.database, job, stale_seconds=2) is None
+        assert await sources.claim_next(worker.database, stale_seconds=2) is None
 
     async def test_tells_a_worker_that_was_taken_over(self, worker: Worker, job: KnowledgeIngestJob) -> None:
         silent = await claim(worker, job)
@@ -115,4 +115,4 @@ class TestUnfinished:
         await change(worker, job, status=status)
         await age(worker, job, seconds=seconds)
         listed = await sources.unfinished(worker.database, stale_seconds=2, limit=10)
-        assert [item.job for item in listed] == [job] * found
+        assert listed == [job] * found

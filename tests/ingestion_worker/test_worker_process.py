@@ -133,7 +133,7 @@ async def test_a_killed_workers_source_is_taken_up_again(
     process.kill()
     process.wait()
     assert (await source_of(worker, job)).status == "processing"
-    assert await redis.exists(in_progress_key_prefix + job.job_id)
+    assert await redis.keys(f"{in_progress_key_prefix}ingest_source*")
     gate.open.set()
     await asyncio.sleep(1.2)  # until it counts as stale
     start()
@@ -163,7 +163,7 @@ async def test_a_stopped_worker_hands_its_source_back(
     await until(lambda: process.poll() is not None, "the worker ends", 10)
     source = await source_of(worker, job)
     assert (process.returncode, source.status, source.attempts) == (0, "queued", 0)
-    assert not await redis.exists(in_progress_key_prefix + job.job_id)
+    assert not await redis.keys(f"{in_progress_key_prefix}ingest_source*")
     gate.open.set()
     start()
     assert (await ready(worker, job)).attempts == 1

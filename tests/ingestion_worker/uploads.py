@@ -1,5 +1,6 @@
 """What the API does for a worker, and what people see of it."""
 
+from typing import Any
 from uuid import UUID
 
 import arq
@@ -12,7 +13,7 @@ from packages.core.db.tables.knowledge import KnowledgeChunk, KnowledgeSource
 from packages.core.jobs import KnowledgeIngestJob
 from packages.rag.documents import Scope
 from services.ingestion_worker.ingestion import Worker
-from services.ingestion_worker.worker import options
+from services.ingestion_worker.worker import options, upkeep_options
 from tests.factories.knowledge import document, make_source
 
 
@@ -35,24 +36,17 @@ async def change(worker: Worker, job: KnowledgeIngestJob, **values: object) -> N
 
 
 async def run_jobs(worker: Worker, *given: KnowledgeIngestJob) -> None:
-    """Enqueue these, and let a worker of this process run until its queue is empty, retries included."""
+    """Enqueue these, and let a worker of this process run until its queues are empty, retries included."""
     for job in given:
         await jobs.enqueue_ingest(worker.queue, job)
-    runner = arq.Worker(
-        **{
-            **options(worker.settings),
-            "redis_pool": worker.queue,
-            "redis_settings": None,
-            "cron_jobs": [],
-            "on_startup": None,
-            "on_shutdown": None,
-            "ctx": {"worker": worker},
-        },
-        burst=True,
-        handle_signals=False,
-        poll_delay=0.02,
-    )
-    await runner.async_run()
+    queues: list[dict[str, Any]] = [
+        {**options(worker.settings), "on_startup": None, "on_shutdown": None},
+        {**upkeep_options(worker), "queue_name": jobs.UPKEEP_QUEUE, "cron_jobs": []},
+    ]
+    for queue in queues:
+        queue |= {"redis_pool": worker.queue, "redis_settings": None, "ctx": {"worker": worker}}
+        runner = arq.Worker(**(queue | {"burst": True, "handle_signals": False, "poll_delay": 0.02}))
+        await runner.async_run()
 
 
 async def source_of(worker: Worker, job: KnowledgeIngestJob) -> KnowledgeSource:

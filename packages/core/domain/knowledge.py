@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class SourceStatus(StrEnum):
@@ -15,7 +16,10 @@ class SourceStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnowledgeAsset:
-    """A source as the worker gets it: what it is, and where its bytes lie (`storage_key`) or come from (`url`)."""
+    """A source as the worker gets it: what it is, and where its bytes lie (`storage_key`) or come from (`url`).
+
+    `language` is what its sender said it is in; `is_titled` is false where only its address stands for a title.
+    """
 
     source_id: str
     tenant_id: str
@@ -26,6 +30,11 @@ class KnowledgeAsset:
     storage_key: str | None = None
     url: str | None = None
     version: int = 1
+    language: str | None = None
+    is_titled: bool = True
+    crawl: dict[str, Any] | None = None
+    page_state: dict[str, Any] | None = None
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

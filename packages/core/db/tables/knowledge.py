@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, REAL, Column, Index, Integer, SmallInteger, Text, UniqueConstraint, text
+from sqlalchemy import ARRAY, REAL, BigInteger, Column, Index, Integer, SmallInteger, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field
@@ -28,7 +28,12 @@ class Vector(UserDefinedType[str]):
 
 
 class KnowledgeSource(TenantRow, table=True):
-    """One uploaded document, page, text or FAQ. `version` grows with each changed content."""
+    """One uploaded document, page, text or FAQ, or a web site (`crawl`), whose pages are sources with its `parent_id`.
+
+    `version` grows with each changed content. `epoch` grows whenever somebody takes the source up or calls it off; what
+    an earlier holder still wants to write then changes nothing. `declared_language` is what its sender said,
+    `language` what it was indexed as. A source that is `pinned` is read from the store and not from its address.
+    """
 
     __tablename__ = "knowledge_source"
     __table_args__ = (
@@ -39,6 +44,17 @@ class KnowledgeSource(TenantRow, table=True):
             "updated_at",
             postgresql_where=text("status IN ('queued', 'processing')"),
         ),
+        # The worker picks the next source tenant by tenant.
+        Index(
+            "ix_knowledge_source_waiting",
+            "tenant_id",
+            "id",
+            postgresql_where=text("status IN ('queued', 'processing')"),
+        ),
+        Index("ix_knowledge_source_refresh_at", "refresh_at", postgresql_where=text("refresh_at IS NOT NULL")),
+        Index("ix_knowledge_source_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+        # What a tenant's quota is spent on is one read of this index.
+        Index("ix_knowledge_source_usage", "tenant_id", postgresql_include=["size_bytes", "chunk_count"]),
     )
 
     brand_id: UUID = Field(foreign_key="brand.id", ondelete="CASCADE")
@@ -56,10 +72,67 @@ class KnowledgeSource(TenantRow, table=True):
     chunk_count: int = 0
     version: int = 0
     attempts: int = 0
+    epoch: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    not_before: datetime | None = time_field(nullable=True)
+    done: int | None = None
+    total: int | None = None
     error: dict[str, object] | None = Field(default=None, sa_type=JSONB)
     language: str | None = Field(default=None, max_length=20)
+    declared_language: str | None = Field(default=None, max_length=20)
+    size_bytes: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    parent_id: UUID | None = Field(default=None, foreign_key="knowledge_source.id", ondelete="CASCADE")
+    crawl: dict[str, object] | None = Field(default=None, sa_type=JSONB)
+    page_state: dict[str, object] | None = Field(default=None, sa_type=JSONB)
+    refresh_hours: float | None = None
+    refresh_at: datetime | None = time_field(nullable=True)
+    pinned: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     tags: list[str] = Field(default_factory=list, sa_type=ARRAY(Text), nullable=False)
     updated_at: datetime = time_field()
+
+
+class KnowledgeVersion(TenantRow, table=True):
+    """What a source held: the file under `storage_key`, and what was read from it under `parse_key`."""
+
+    __tablename__ = "knowledge_version"
+    __table_args__ = (
+        UniqueConstraint("source_id", "version"),
+        Index("ix_knowledge_version_brand_id", "brand_id"),
+    )
+
+    brand_id: UUID = Field(foreign_key="brand.id", ondelete="CASCADE")
+    source_id: UUID = Field(foreign_key="knowledge_source.id", ondelete="CASCADE")
+    version: int
+    title: str = Field(max_length=500)
+    media_type: str = Field(max_length=200)
+    filename: str | None = Field(default=None, max_length=500)
+    content_hash: str = Field(max_length=64)
+    size_bytes: int = Field(default=0, sa_type=BigInteger)
+    storage_key: str | None = Field(default=None, max_length=1000)
+    parse_key: str | None = Field(default=None, max_length=1000)
+    block_count: int = 0
+    chunk_count: int = 0
+    page_count: int | None = None
+    language: str | None = Field(default=None, max_length=20)
+    notes: list[str] = Field(default_factory=list, sa_type=ARRAY(Text), nullable=False)
+
+
+class KnowledgeTurn(TenantRow, table=True):
+    """When a source of a tenant was last taken up; the tenant that has waited longest is next."""
+
+    __tablename__ = "knowledge_turn"
+    __table_args__ = (UniqueConstraint("tenant_id"),)
+
+    served_at: datetime = time_field()
+
+
+class KnowledgeRemoval(TenantRow, table=True):
+    """A deleted source of which files or vectors may be left outside PostgreSQL; gone once they are removed."""
+
+    __tablename__ = "knowledge_removal"
+    __table_args__ = (Index("ix_knowledge_removal_created_at", "created_at"),)
+
+    brand_id: UUID
+    source_id: UUID
 
 
 class KnowledgeChunk(TenantRow, table=True):
@@ -106,7 +179,10 @@ class KnowledgePosting(TenantRow, table=True):
 
 
 class KnowledgeVector(TenantRow, table=True):
-    """A chunk's embedding; `id` is the chunk's. `embedder` names the model, because vectors of two never compare."""
+    """A chunk's embedding; `id` is the chunk's. `embedder` names the model, because vectors of two never compare.
+
+    While a brand goes over to another embedder, a chunk has a vector of each.
+    """
 
     __tablename__ = "knowledge_vector"
     __table_args__ = (
@@ -116,5 +192,5 @@ class KnowledgeVector(TenantRow, table=True):
 
     brand_id: UUID = Field(foreign_key="brand.id", ondelete="CASCADE")
     source_id: UUID = Field(foreign_key="knowledge_source.id", ondelete="CASCADE")
-    embedder: str = Field(max_length=100)
+    embedder: str = Field(max_length=100, primary_key=True)
     embedding: str = Field(sa_column=Column(Vector(), nullable=False))
