@@ -5,6 +5,7 @@ characters where a script has no spaces between words.
 """
 
 import re
+import threading
 import unicodedata
 from collections import Counter
 from functools import lru_cache
@@ -94,10 +95,18 @@ def _pairs(run: str) -> list[str]:
     return [run[index : index + 2] for index in range(len(run) - 1)] or [run]
 
 
+_STEMMING = threading.Lock()
+"""A stemmer keeps the word that it works on: two threads in one would write each other's stems, or crash."""
+
+
 @lru_cache(maxsize=20_000)
 def _stem(language: str, word: str) -> str:
     algorithm = _SNOWBALL.get(language)
-    return _stemmer(algorithm).stemWord(word) if algorithm else word
+    if algorithm is None:
+        return word
+    with _STEMMING:
+        stem: str = _stemmer(algorithm).stemWord(word)
+        return stem
 
 
 @lru_cache(maxsize=len(_SNOWBALL))

@@ -1,5 +1,9 @@
 """The same words become the same terms, on both sides of a search."""
 
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from packages.rag.lexical import detect_language, query_terms, terms
@@ -48,3 +52,20 @@ def test_the_assumed_language_decides_where_words_do_not_tell() -> None:
 
 def test_terms_are_short_enough_for_their_column() -> None:
     assert max(map(len, terms("x" * 500 + " " + "漢" * 500))) <= 64
+
+
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Threads that take turns all the time."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_threads_do_not_disturb_each_others_stems() -> None:
+    texts = [" ".join(f"{letter}{number}ational" for number in range(500)) for letter in "abcdefgh"]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda text: terms(text, "en"), texts))
+    assert found == [[f"{letter}{number}at" for number in range(500)] for letter in "abcdefgh"]
