@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import REAL, Index, UniqueConstraint, text
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -89,13 +89,13 @@ class EvaluationResult(TenantRow, table=True):
     run_id: UUID = Field(foreign_key="evaluation_run.id", ondelete="CASCADE")
     item_id: UUID = Field(foreign_key="evaluation_item.id", ondelete="CASCADE")
     answer: str = ""
-    citations: list[dict[str, object]] = json_field(list)
+    citations: list[object] = json_field(list)
     abstained: bool = False
-    confidence: float = Field(default=0.0, sa_type=REAL)
-    right: bool = False
+    confidence: float = 0.0
+    passed: bool = False
     checks: dict[str, object] = json_field()
-    likeness: float | None = Field(default=None, sa_type=REAL)
-    latency_ms: float = Field(default=0.0, sa_type=REAL)
+    likeness: float | None = None
+    latency_ms: float = 0.0
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = None

@@ -44,7 +44,7 @@ class KnowledgeGap(TenantRow, table=True):
     last_seen_at: datetime = time_field()
     draft_question: str | None = None
     draft_answer: str | None = None
-    draft_likeness: float | None = Field(default=None, sa_type=REAL)
+    draft_likeness: float | None = None
     source_id: UUID | None = Field(default=None, foreign_key="knowledge_source.id", ondelete="SET NULL")
     check_state: str | None = Field(default=None, max_length=12)
     outcome: dict[str, object] | None = Field(default=None, sa_type=JSONB)
@@ -76,7 +76,7 @@ class GapQuestion(TenantRow, table=True):
     question: str = ""
     query: str = ""
     history: list[list[str]] = json_field(list)
-    confidence: float | None = Field(default=None, sa_type=REAL)
+    confidence: float | None = None
     trace_id: str | None = Field(default=None, max_length=64)
     asked_at: datetime = time_field()
     replied_at: datetime = time_field()
