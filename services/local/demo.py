@@ -1,4 +1,4 @@
-"""The demo: a tenant with one brand, its knowledge, a web chat and a WhatsApp number at the simulator.
+"""The demo: a tenant with one brand, its knowledge, a web chat, and an account on each platform at the simulator.
 
 All of it is made through the public API, as a tenant would, and looked up first, so a later start makes nothing twice.
 """
@@ -17,7 +17,6 @@ from services.local.console import Console
 CONTENT = Path(__file__).parent / "demo_content"
 SLUG = "fernhill"
 ADMIN, AGENT = "admin@fernhill.example", "agent@fernhill.example"
-PHONE_NUMBER_ID = "100000000000001"
 READING_SECONDS = 180.0
 FAQ = [
     {
@@ -33,7 +32,13 @@ FAQ = [
         "answer": "From eleven farms in Ethiopia, Colombia, Guatemala and Rwanda; each bag names its farm.",
     },
 ]
-NAMES = {"webchat": "Fernhill Coffee", "whatsapp": "Fernhill Coffee on WhatsApp"}
+NAMES = {
+    "webchat": "Fernhill Coffee",
+    "whatsapp": "Fernhill Coffee on WhatsApp",
+    "instagram": "@fernhillcoffee",
+    "telegram": "Fernhill Coffee's bot",
+    "twilio": "Fernhill Coffee by SMS",
+}
 PERSONA = {
     "display_name": "Fern",
     "tone": "warm, plain and brief, like a good barista",
@@ -93,10 +98,8 @@ async def _people(api: APIClient, password: str) -> None:
 async def _channels(api: APIClient, brand_id: str, settings: Settings) -> dict[str, str]:
     """Ids of the channel configs by channel. Addresses of this machine are brought up to date."""
     path = f"/v1/brands/{brand_id}/channels"
-    own_settings: dict[str, dict[str, Any]] = {
-        "webchat": {"demo": True},
-        "whatsapp": {"demo": True, "api_base": f"http://{settings.host}:{settings.simulator_port}"},
-    }
+    simulated = {"demo": True, "api_base": f"http://{settings.host}:{settings.simulator_port}"}
+    own_settings = {channel: {"demo": True} if channel == "webchat" else simulated for channel in NAMES}
     found = {item["channel"]: item for item in (await api.get(path))["items"] if item["settings"].get("demo")}
     for channel, wanted in own_settings.items():
         if channel not in found:
@@ -108,14 +111,23 @@ async def _channels(api: APIClient, brand_id: str, settings: Settings) -> dict[s
 
 
 def _credentials(channel: str, settings: Settings) -> dict[str, Any]:
-    if channel == "webchat":
-        return {"allowed_origins": [settings.gateway_base_url, f"http://localhost:{settings.gateway_port}"]}
-    return {
-        "phone_number_id": PHONE_NUMBER_ID,
+    app = {
         "access_token": f"demo-{secrets.token_hex(16)}",
         "app_secret": secrets.token_hex(16),
         "verify_token": secrets.token_hex(8),
     }
+    known: dict[str, dict[str, Any]] = {
+        "webchat": {"allowed_origins": [settings.gateway_base_url, f"http://localhost:{settings.gateway_port}"]},
+        "whatsapp": {"phone_number_id": "100000000000001", **app},
+        "instagram": {"account_id": "17841400000000001", **app},
+        "telegram": {"bot_token": f"7000000001:{secrets.token_hex(17)}A", "secret_token": secrets.token_hex(16)},
+        "twilio": {
+            "account_sid": f"AC{secrets.token_hex(16)}",
+            "auth_token": secrets.token_hex(16),
+            "from": "+441174960123",
+        },
+    }
+    return known[channel]
 
 
 async def _knowledge(api: APIClient, brand_id: str, console: Console) -> None:
@@ -142,7 +154,8 @@ def _how_to_use(settings: Settings, password: str, channels: Mapping[str, str]) 
 Parley is ready. The demo brand is Fernhill Coffee.
 
   Chat with it        {settings.gateway_base_url}/demo
-  WhatsApp, simulated {simulator}/
+  WhatsApp, Instagram, Telegram and SMS, simulated
+                      {simulator}/
   API and its docs    {api}/docs
 
   Demo tenant admin   {ADMIN} / {password}
