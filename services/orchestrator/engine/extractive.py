@@ -148,10 +148,11 @@ def _section(of_chunk: Sequence[Passage]) -> Passage:
     first = of_chunk[0]
     end = first.end
     for passage in of_chunk[1:]:
-        if passage.end - first.start > SECTION_CHARACTERS:
+        begins_late = passage.start - first.start > SECTION_CHARACTERS
+        if begins_late or (passage.end - first.start > SECTION_CHARACTERS and not passage.is_list):
             break
         end = passage.end
-    return Passage(first.hit, first.start, end, first.order)
+    return Passage(first.hit, first.start, end, first.order, first.above)
 
 
 def _with_sequel(best: Scored, scored: Sequence[Scored]) -> Passage:
@@ -159,6 +160,7 @@ def _with_sequel(best: Scored, scored: Sequence[Scored]) -> Passage:
     passage = best.passage
     for item in scored:
         follows = item.passage.hit is passage.hit and item.passage.order == passage.order + 1
+        follows = follows and not item.passage.text.startswith("|")
         if follows and item.score >= COMPANION * best.score and item.passage.end - passage.start <= MAX_CHARACTERS:
-            return Passage(passage.hit, passage.start, item.passage.end, passage.order)
+            return replace(passage, end=item.passage.end)
     return passage

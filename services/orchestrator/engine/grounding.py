@@ -235,7 +235,7 @@ def quoted(chosen: Sequence[Passage]) -> tuple[str, tuple[Citation, ...]]:
         if passage.hit.chunk_id not in numbers:
             numbers[passage.hit.chunk_id] = len(numbers) + 1
             citations.append(_cite(passage.hit, passage.text))
-        parts.append(f"{passage.text} [{numbers[passage.hit.chunk_id]}]")
+        parts.append(f"{passage.shown} [{numbers[passage.hit.chunk_id]}]")
     return "\n\n".join(parts), tuple(citations)
 
 
