@@ -12,8 +12,8 @@ from packages.core.db.repositories import deliveries
 from packages.core.domain.conversations import Owner
 from packages.core.domain.messages import OutboundResponse
 from packages.core.domain.tenants import BrandProfile
-from services.orchestrator.engine import seen
-from services.orchestrator.engine.seen import ReadFile
+from services.orchestrator import seen
+from services.orchestrator.seen import ReadFile
 
 HISTORY = 30
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.engine.seen import LONGEST_READ, ReadFile, seen, words
+from services.orchestrator.seen import LONGEST_READ, ReadFile, seen, words
 
 PHOTO = ReadFile("image", "receipt.jpg", "Order 4711\n")
 
