@@ -8,8 +8,10 @@ from services.orchestrator.channels import endpoints as channels
 from services.orchestrator.conversations import endpoints as conversations
 from services.orchestrator.conversations import inbound
 from services.orchestrator.deliveries import endpoints as deliveries
+from services.orchestrator.evaluations import endpoints as evaluations
 from services.orchestrator.gaps import endpoints as gaps
 from services.orchestrator.knowledge import endpoints as knowledge
+from services.orchestrator.knowledge import lifecycle
 from services.orchestrator.knowledge_tools import endpoints as knowledge_tools
 from services.orchestrator.ledger import endpoints as ledger
 from services.orchestrator.live import endpoints as live
@@ -22,8 +24,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     brands.router,
     channels.router,
     knowledge.router,
+    lifecycle.router,
     knowledge_tools.router,
     gaps.router,
+    evaluations.router,
     inbound.router,
     conversations.router,
     media.router,

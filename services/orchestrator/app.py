@@ -30,6 +30,7 @@ from services.orchestrator.auth.tokens import Tokens
 from services.orchestrator.channels.catalogue import Catalogue
 from services.orchestrator.channels.setup import Setup
 from services.orchestrator.engine.turn import Engine
+from services.orchestrator.evaluations.runner import EvaluationRunner
 from services.orchestrator.gaps.collector import GapCollector
 from services.orchestrator.gaps.regression import Regression
 from services.orchestrator.intake import Intake
@@ -46,7 +47,7 @@ GC_THRESHOLDS = (20_000, 20, 20)
 log = structlog.get_logger(__name__)
 SMALL_BODY = 8 * 1024 * 1024
 BATCH_BODY = 64 * 1024 * 1024
-_UPLOAD = re.compile(r"/v1/brands/[^/]+/knowledge")
+_UPLOAD = re.compile(r"/v1/brands/[^/]+/knowledge(?:/[^/]+/content)?")
 _ATTACHMENT = re.compile(r"/v1/conversations/[^/]+/attachments")
 _BATCH = "/v1/messages/inbound/batch"
 
@@ -153,6 +154,7 @@ async def _connect(settings: OrchestratorSettings, parts: Parts, stack: AsyncExi
     turns = parts.put(Turns, Turns(database, redis, engine, relay, settings))
     parts.put(Intake, Intake(database, redis, settings.turn, turns.wake))
     regression = Regression(database, queue, engine)
+    parts.put(EvaluationRunner, EvaluationRunner(database, queue, engine, settings))
     parts.put(GapCollector, GapCollector(database, queue, engine.knowledge.embedder, regression))
 
 
@@ -166,13 +168,14 @@ async def _refuse_unsafe_roles(database: Database) -> None:
 
 def _loops(settings: OrchestratorSettings, parts: Parts) -> list[Loop]:
     intake, turns, relay, hub = parts.get(Intake), parts.get(Turns), parts.get(Relay), parts.get(Hub)
-    gaps = parts.get(GapCollector)
+    gaps, evaluations = parts.get(GapCollector), parts.get(EvaluationRunner)
     return [
         Loop("intake", intake.run, intake.stop),
         Loop("turns", turns.run, turns.stop),
         Loop("relay", relay.run, relay.stop),
         Loop("live", hub.run, hub.stop),
         Loop("gaps", gaps.run, gaps.stop),
+        Loop("evaluations", evaluations.run, evaluations.stop),
     ]
 
 

@@ -16,6 +16,7 @@ from services.orchestrator.gaps import repository, service
 from services.orchestrator.gaps.schemas import Approval, GapChange, GapQuestionRead, GapRead, Status
 from services.orchestrator.paging import Listed, ThePaging
 from services.orchestrator.parts import TheDatabase, part
+from services.orchestrator.settings import OrchestratorSettings
 
 router = APIRouter(prefix="/v1/brands/{brand_id}/gaps", tags=["gaps"])
 Reader = Annotated[Principal, require(Role.VIEWER, Scope.KNOWLEDGE_READ)]
@@ -73,11 +74,13 @@ async def approve_gap(
     database: TheDatabase,
     storage: Annotated[ObjectStore, Depends(part(ObjectStore))],
     queue: Annotated[ArqRedis, Depends(part(ArqRedis))],
+    settings: Annotated[OrchestratorSettings, Depends(part(OrchestratorSettings))],
 ) -> GapRead:
     """Publish an answer. Once it is indexed, the questions that had failed are asked again; the gap shows how it went.
 
     Approving once more replaces the answer that was approved before.
     """
-    gap = await service.approve(database, storage, queue, principal.tenant_id, brand_id, gap_id, approval)
+    tenant_id, limits = principal.tenant_id, settings.knowledge
+    gap = await service.approve(database, storage, queue, tenant_id, brand_id, gap_id, approval, limits)
     async with database.tenant(principal.tenant_id) as session:
         return (await service.shown(session, [gap]))[0]

@@ -7,6 +7,7 @@ from arq.connections import ArqRedis
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from packages.core import jobs
+from packages.core.config import KnowledgeSettings
 from packages.core.db.base import now
 from packages.core.db.repository import Page
 from packages.core.db.session import Database
@@ -62,20 +63,21 @@ async def approve(
     brand_id: UUID,
     gap_id: UUID,
     approval: Approval,
+    limits: KnowledgeSettings,
 ) -> KnowledgeGap:
     """Make the answer a source of the brand; once it is indexed, the gap's questions are asked again.
 
     An answer that was approved for this gap before is replaced.
 
     Raises:
-        NotFound: no such gap. Unavailable: the object store is away; nothing has changed.
+        NotFound: no such gap. QuotaExceeded. Unavailable: the object store is away; nothing has changed.
     """
     async with database.tenant(tenant_id) as session:
         await repository.gap_of(session, brand_id, gap_id)
     pair = Pair(question=approval.question, answer=approval.answer)
     new = knowledge.from_body(FAQCreate(faq=[pair], title=approval.question[:500], tags=[TAG]))
-    source, is_new = await knowledge.take(database, storage, tenant_id, brand_id, new)
-    gone: jobs.KnowledgeDeleteJob | None = None
+    source, is_new = await knowledge.take(database, storage, tenant_id, brand_id, new, limits=limits)
+    gone: list[jobs.KnowledgeDeleteJob] = []
     async with database.tenant(tenant_id) as session:
         gap = await repository.gap_of(session, brand_id, gap_id)
         await session.refresh(gap, with_for_update=True)
@@ -88,6 +90,5 @@ async def approve(
             gone = await knowledge.delete(session, brand_id, before)
     if is_new:
         await knowledge.wake_worker(queue, source)
-    if gone is not None:
-        await knowledge.clean_up(queue, storage, gone)
+    await knowledge.clean_up(queue, gone)
     return gap
