@@ -12,11 +12,6 @@ import msgspec
 
 from packages.core.db.direct import Statement, Transaction
 
-EF_SEARCH = 100
-INDEXED_DIMENSIONS = 384
-"""Vectors of this length have an HNSW index in the schema."""
-_NO_LIMIT = 2**31 - 1
-
 
 @dataclass(frozen=True, slots=True)
 class LoadedChunk:
@@ -71,27 +66,35 @@ class Survey:
 
 # The vector stands in a sub-select, or a cached plan would read it from its text again for every row.
 _NEAREST = (
-    "SELECT c.source_id, c.position, 1 - v.distance AS cosine FROM (SELECT v.id, {distance} AS distance "
-    "FROM knowledge_vector v WHERE v.brand_id = :brand_id AND v.embedder = :embedder {condition} "
-    "AND (CAST(:source_ids AS uuid[]) IS NULL OR v.source_id = ANY(CAST(:source_ids AS uuid[]))) "
-    "ORDER BY {distance} LIMIT :nearest) v JOIN knowledge_chunk c ON c.id = v.id ORDER BY v.distance, v.id"
+    "SELECT c.source_id, c.position, 1 - v.distance AS cosine FROM (SELECT v.id, v.embedding <=> "
+    "(SELECT CAST(CAST(:vector AS text) AS vector)) AS distance FROM knowledge_vector v WHERE {condition} "
+    "ORDER BY distance LIMIT :nearest) v JOIN knowledge_chunk c ON c.id = v.id ORDER BY v.distance, v.id"
 )
-_EXACT = _NEAREST.format(
-    distance="v.embedding <=> (SELECT CAST(CAST(:vector AS text) AS vector))",
-    condition="AND (SELECT chunks FROM corpus) <= CAST(:exact_limit AS bigint)",
+_EXACT = _NEAREST.replace(
+    "{condition}",
+    "v.brand_id = :brand_id AND v.embedder = :embedder "
+    "AND (SELECT chunks FROM corpus) <= CAST(:exact_limit AS bigint) "
+    "AND (CAST(:source_ids AS uuid[]) IS NULL OR v.source_id = ANY(CAST(:source_ids AS uuid[])))",
 )
-_INDEXED = Statement(
-    _NEAREST.format(
-        distance=f"(v.embedding::vector({INDEXED_DIMENSIONS})) <=> "
-        f"(SELECT CAST(CAST(:vector AS text) AS vector({INDEXED_DIMENSIONS})))",
-        condition=f"AND vector_dims(v.embedding) = {INDEXED_DIMENSIONS}",
+_NEAREST_OF = Statement(
+    _NEAREST.replace(
+        "{condition}",
+        "v.id = ANY(CAST(:ids AS uuid[])) AND (v.brand_id = :brand_id) IS TRUE AND (v.embedder = :embedder) IS TRUE",
     )
+)
+_STATE = Statement(
+    "SELECT b.knowledge_version, (SELECT v.id FROM knowledge_vector v WHERE v.brand_id = :brand_id "
+    "AND v.embedder = :embedder ORDER BY v.id DESC LIMIT 1) FROM brand b WHERE b.id = :brand_id"
+)
+_SKETCHES = Statement(
+    "SELECT string_agg(uuid_send(id), ''::bytea), string_agg(uuid_send(source_id), ''::bytea), "
+    "string_agg(varbit_send(sketch), ''::bytea) FROM knowledge_vector "
+    "WHERE brand_id = :brand_id AND embedder = :embedder"
 )
 # An array in binary has a head of 20 bytes before its elements; what follows can be joined end to end.
 _SURVEY = Statement(
     (
-        "WITH corpus AS MATERIALIZED (SELECT set_config('hnsw.iterative_scan', 'strict_order', true), "
-        "set_config('hnsw.ef_search', '{ef_search}', true), "
+        "WITH corpus AS MATERIALIZED (SELECT "
         "coalesce(sum(positions[1]), 0) AS chunks, coalesce(sum(positions[2]), 0) AS terms "
         "FROM knowledge_posting WHERE brand_id = :brand_id AND term = ''), "
         "near AS (SELECT array_agg(source_id) AS sources, array_agg(position) AS positions, "
@@ -105,9 +108,7 @@ _SURVEY = Statement(
         "FROM knowledge_posting WHERE brand_id = :brand_id AND term = ANY(CAST(:terms AS text[])) ORDER BY number) r) "
         "SELECT corpus.chunks, corpus.terms, near.sources, near.positions, near.cosines, runs.sources, runs.numbers, "
         "runs.counts, runs.positions, runs.frequencies, runs.lengths FROM corpus, near, runs"
-    )
-    .replace("{ef_search}", str(EF_SEARCH))
-    .replace("{exact}", _EXACT)
+    ).replace("{exact}", _EXACT)
 )
 # `IS TRUE` keeps the planner from reading the whole brand through the index on it: the places are found one by one.
 _AT_PLACES = (
@@ -146,33 +147,34 @@ async def survey(
     on: Transaction, brand_id: UUID, terms: Sequence[str], probe: Probe | None, *, exact_limit: int
 ) -> Survey:
     """The brand's size, where the terms stand, and the chunks nearest to the probe unless the brand has more chunks
-    than `exact_limit`.
-
-    The exact search reads the brand's own rows through an index on the brand. It also sets how this transaction
-    searches the vector index, for `nearest_indexed`.
+    than `exact_limit`. The exact search reads the brand's own rows, through an index on the brand.
     """
-    indexed = probe is not None and len(probe.values) == INDEXED_DIMENSIONS
-    [row] = await _SURVEY.fetch(
-        on,
-        brand_id=brand_id,
-        terms=terms,
-        exact_limit=exact_limit if indexed else _NO_LIMIT,
-        **_probed(probe),
-    )
+    [row] = await _SURVEY.fetch(on, brand_id=brand_id, terms=terms, exact_limit=exact_limit, **_probed(probe))
     chunks, total = int(row[0]), int(row[1])
     near = dict(zip(zip(row[2] or (), row[3] or (), strict=True), row[4] or (), strict=True))
-    exact = not indexed or chunks <= exact_limit
     sources, numbers, counts = (column or [] for column in row[5:8])
     positions, frequencies, lengths = (column or b"" for column in row[8:])
+    exact = chunks <= exact_limit
     return Survey(chunks, total, near if exact else None, sources, numbers, counts, positions, frequencies, lengths)
 
 
-async def nearest_indexed(on: Transaction, brand_id: UUID, probe: Probe) -> dict[tuple[UUID, int], float]:
-    """Places of the nearest chunks with their cosine, nearest first, through HNSW.
+async def vectors_state(on: Transaction, brand_id: UUID, embedder: str) -> tuple[int, UUID | None]:
+    """What changes whenever the brand's vectors do, beside their number: its knowledge version and its newest chunk."""
+    rows = await _STATE.fetch(on, brand_id=brand_id, embedder=embedder)
+    return (rows[0][0], rows[0][1]) if rows else (0, None)
 
-    Its iterative scan keeps looking until the brand has given enough. Call `survey` first in the transaction.
-    """
-    rows = await _INDEXED.fetch(on, brand_id=brand_id, **_probed(probe))
+
+async def sketches(on: Transaction, brand_id: UUID, embedder: str) -> tuple[bytes, bytes, bytes]:
+    """Ids, sources and sketches of the brand's vectors, end to end in PostgreSQL's binary format."""
+    [row] = await _SKETCHES.fetch(on, brand_id=brand_id, embedder=embedder)
+    return row[0] or b"", row[1] or b"", row[2] or b""
+
+
+async def nearest_of(
+    on: Transaction, brand_id: UUID, probe: Probe, ids: Sequence[UUID]
+) -> dict[tuple[UUID, int], float]:
+    """Places of those of the chunks that are nearest to the probe, with their cosine, nearest first."""
+    rows = await _NEAREST_OF.fetch(on, brand_id=brand_id, ids=ids, **_probed(probe))
     return {(row[0], row[1]): row[2] for row in rows}
 
 

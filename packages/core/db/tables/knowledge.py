@@ -9,8 +9,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, REAL, BigInteger, Column, Index, Integer, SmallInteger, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    Column,
+    Computed,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import BIT, JSONB
 from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field
 
@@ -32,7 +44,8 @@ class KnowledgeSource(TenantRow, table=True):
 
     `version` grows with each changed content. `epoch` grows whenever somebody takes the source up or calls it off; what
     an earlier holder still wants to write then changes nothing. `declared_language` is what its sender said,
-    `language` what it was indexed as. A source that is `pinned` is read from the store and not from its address.
+    `language` what it was indexed as. It answers from `valid_from` until before `valid_until`, where they are set. A
+    source that is `pinned` is read from the store and not from its address.
     """
 
     __tablename__ = "knowledge_source"
@@ -87,6 +100,8 @@ class KnowledgeSource(TenantRow, table=True):
     refresh_at: datetime | None = time_field(nullable=True)
     pinned: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     tags: list[str] = Field(default_factory=list, sa_type=ARRAY(Text), nullable=False)
+    valid_from: datetime | None = time_field(nullable=True)
+    valid_until: datetime | None = time_field(nullable=True)
     updated_at: datetime = time_field()
 
 
@@ -181,12 +196,19 @@ class KnowledgePosting(TenantRow, table=True):
 class KnowledgeVector(TenantRow, table=True):
     """A chunk's embedding; `id` is the chunk's. `embedder` names the model, because vectors of two never compare.
 
-    While a brand goes over to another embedder, a chunk has a vector of each.
+    While a brand goes over to another embedder, a chunk has a vector of each. `sketch` is the vector's signs, one bit
+    per number; a brand's sketches are read from the index alone, whatever other brands have.
     """
 
     __tablename__ = "knowledge_vector"
     __table_args__ = (
-        Index("ix_knowledge_vector_brand_id_embedder", "brand_id", "embedder"),
+        Index(
+            "ix_knowledge_vector_brand_id_embedder",
+            "brand_id",
+            "embedder",
+            "id",
+            postgresql_include=["tenant_id", "source_id", "sketch"],
+        ),
         Index("ix_knowledge_vector_source_id", "source_id"),
     )
 
@@ -194,3 +216,6 @@ class KnowledgeVector(TenantRow, table=True):
     source_id: UUID = Field(foreign_key="knowledge_source.id", ondelete="CASCADE")
     embedder: str = Field(max_length=100, primary_key=True)
     embedding: str = Field(sa_column=Column(Vector(), nullable=False))
+    sketch: str | None = Field(
+        default=None, sa_column=Column(BIT(varying=True), Computed("binary_quantize(embedding)", persisted=True))
+    )

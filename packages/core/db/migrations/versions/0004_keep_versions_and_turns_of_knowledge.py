@@ -1,6 +1,6 @@
 """Keep versions and turns of knowledge.
 
-Revision: 0004, after 0002.
+Revision: 0004, after 0003.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from packages.core.db.rls import protect
 
 revision: str = "0004"
-down_revision: str | None = "0002"
+down_revision: str | None = "0003"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
