@@ -120,6 +120,7 @@ class DeliverySettings(BaseModel):
     republish_seconds: float = Field(15.0, gt=0, description="a reply nobody claimed is put on the stream again")
     max_attempts: int = Field(8, ge=1, description="sends of one message before it fails for good")
     timeout_seconds: float = Field(10.0, gt=0, description="longest wait for a platform's answer to one send")
+    file_timeout_seconds: float = Field(75.0, gt=0, description="the same for a file, which has to be uploaded")
     allowed_networks: list[str] = Field(
         default_factory=list,
         description="JSON list of private networks that sends may go to (a simulator, a proxy), such as 127.0.0.0/8",

@@ -214,8 +214,8 @@ class Dispatch:
         first, moved = journey.sent, False
         number = first
         while number < len(parts):
-            if len(parts) > 1 and not moved:
-                await self._go_on(journey, len(parts), is_first=number == first)
+            if (len(parts) > 1 or parts[number].file) and not moved:
+                await self._go_on(journey, parts, number, is_first=number == first)
             result = await self._send(journey, parts[number], repeated=journey.item.in_doubt > 0 and number == first)
             if result.moved_to and not moved and result.outcome != "sent":
                 moved = True
@@ -228,8 +228,8 @@ class Dispatch:
             number, moved = number + 1, False
         return result
 
-    async def _go_on(self, journey: _Journey, parts: int, *, is_first: bool) -> None:
-        """Before each of several parts: note how far the message has come, and keep to the rate."""
+    async def _go_on(self, journey: _Journey, parts: list[Part], number: int, *, is_first: bool) -> None:
+        """Before each of several parts, and before a file: note how far the message has come, and keep to the rate."""
         response = journey.item.response
         if not is_first:
             (wait,) = await self._limits.take([Ask(journey.account.id, response.recipient, journey.rules)])
@@ -241,9 +241,13 @@ class Dispatch:
                 connection,
                 self._token,
                 journey.settlement("sending"),
-                parts=parts,
-                hold=self.hold(journey.account.id),
+                parts=len(parts),
+                hold=self.hold(journey.account.id) + self._time_for(parts[number]) - self._settings.timeout_seconds,
             )
+
+    def _time_for(self, part: Part) -> float:
+        """Seconds that one request may take: a file has to be uploaded, or fetched by the platform, in that time."""
+        return self._settings.file_timeout_seconds if part.file else self._settings.timeout_seconds
 
     async def _move(self, journey: _Journey, recipient: str) -> None:
         log.info("conversation_moved", conversation_id=journey.item.response.conversation_id)
@@ -251,12 +255,15 @@ class Dispatch:
             await deliveries.move(connection, UUID(journey.item.response.conversation_id), recipient)
 
     async def _send(self, journey: _Journey, part: Part, *, repeated: bool) -> SendResult:
-        """One request; before a repeat that may show twice, the platform is asked whether it has it."""
+        """One request; before a repeat that may show twice, the platform is asked whether it has it.
+
+        Where it could not be asked, the doubt stays.
+        """
         account, channel = journey.account, journey.channel
         async with self._places:
             started = asyncio.get_running_loop().time()
             try:
-                async with asyncio.timeout(self._settings.timeout_seconds):
+                async with asyncio.timeout(self._time_for(part)):
                     if repeated and (found := await self._found(journey, part)):
                         return found
                     result = await channel.send(part, account, self._http)
@@ -272,6 +279,8 @@ class Dispatch:
         found = await journey.channel.find(part, journey.account, self._http)
         if found is not None and found.outcome == "sent":
             FOUND.inc()
+            return found
+        if found is not None and found.outcome == "in_doubt":
             return found
         DOUBTFUL.inc()
         item = journey.item

@@ -133,7 +133,9 @@ class TestSender:
             await asyncio.sleep(0.3)
         assert post.api.message_ids == [message_id]
 
-    @pytest.mark.parametrize("answer", [RATE_LIMIT, (500, {"error": {"code": 131000}}), (429, {"error": {"code": 130429}})])
+    @pytest.mark.parametrize(
+        "answer", [RATE_LIMIT, (500, {"error": {"code": 131000}}), (429, {"error": {"code": 130429}})]
+    )
     async def test_is_tried_again_when_the_platform_asks_for_it(self, post: Post, answer: object) -> None:
         post.api.script.append(answer)
         message_id = await post.queue()

@@ -180,6 +180,16 @@ class TestAddress:
 
 
 class TestDoubt:
+    async def test_the_doubt_stays_while_the_platform_cannot_be_asked(self, office: Office) -> None:
+        desk = await office.desk()
+        office.platform.findable, office.platform.unanswered_questions = True, 1
+        office.platform.script.append("hang")
+        message_id = await desk.say("Once is enough")
+        async with office.sending():
+            await office.until(message_id, "sent")
+        assert office.platform.texts == ["Once is enough"]
+        assert office.platform.unanswered_questions == 0
+
     @pytest.mark.parametrize(("findable", "sends"), [(True, 1), (False, 2)])
     async def test_the_platform_is_asked_before_a_repeat(self, office: Office, findable: bool, sends: int) -> None:
         desk = await office.desk()

@@ -58,6 +58,8 @@ class Scripted(Channel):
     async def find(self, part: Part, account: Account, http: aiohttp.ClientSession) -> SendResult | None:
         """Ask whether the platform has it."""
         async with http.get(f"{account.settings['api_base']}/find/{part.correlation_id}") as response:
+            if response.status != 200:
+                return SendResult(outcome="in_doubt", code="not_asked", reason="The platform could not be asked.")
             found = await response.json()
         return SendResult(outcome="sent", external_id=found["id"]) if found["id"] else None
 
@@ -66,6 +68,7 @@ class Scripted(Channel):
 class Platform:
     """The server. A scripted answer is a SendResult's fields; `hang` takes the part and never says so.
 
+    `unanswered_questions` is how many times it cannot say whether it has a message.
     `slow` are accounts whose sends take so many seconds.
     """
 
@@ -75,6 +78,7 @@ class Platform:
     asked: list[dict[str, Any]] = field(default_factory=list)
     slow: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     findable: bool = False
+    unanswered_questions: int = 0
     _count: int = 0
 
     async def start(self) -> str:
@@ -119,5 +123,8 @@ class Platform:
         return f"x.{self._count}"
 
     async def _find(self, request: web.Request) -> web.Response:
+        if self.unanswered_questions > 0:
+            self.unanswered_questions -= 1
+            return web.Response(status=503)
         known = self.findable and any(body["id"] == request.match_info["id"] for body in self.accepted)
         return web.json_response({"id": "x.found" if known else None})

@@ -203,7 +203,11 @@ class Channel(ABC):
         """One attempt to deliver, in one request. Never raises for what the platform or the network does."""
 
     async def find(self, part: Part, account: Account, http: aiohttp.ClientSession) -> SendResult | None:
-        """What became of a send whose answer was lost, where the platform can be asked: `sent`, or None (not there)."""
+        """What became of a send whose answer was lost, where the platform can be asked.
+
+        Returns:
+            `sent`; None if it is not there, or the platform has no such question; `in_doubt` if it did not answer.
+        """
         return None
 
     async def signal(  # noqa: B027 - optional
