@@ -35,11 +35,11 @@ class Signals:
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
-BIAS = -6.5
-WEIGHTS = Signals(dense=4.7, passage=2.8, coverage=2.9, overlap=1.8)
+BIAS = -7.0
+WEIGHTS = Signals(dense=6.9, passage=1.8, coverage=2.4, overlap=2.0)
 """Fitted for all-MiniLM-L6-v2 on public questions with and without an answer in their corpus; see docs/QUALITY.md."""
 
-THRESHOLD = 0.42
+THRESHOLD = 0.5
 """Below this an answer is withheld, unless the brand sets a threshold of its own."""
 
 
