@@ -96,6 +96,7 @@ async def _attempt(worker: Worker, held: Claim) -> None:
     except LostClaim:
         log.info("source_lost", attempt=held.attempt)
         await _clear_away(worker, held)
+        await announce(worker.database, worker.redis, held.asset.tenant_id, held.asset.source_id)
     except Exception as error:  # noqa: BLE001 - the job runner's edge: each error ends on the source
         await _failed(worker, held, classify(error), error)
     else:

@@ -3,7 +3,7 @@
 import hashlib
 
 from packages.core.db.session import Database
-from packages.core.domain.knowledge import KnowledgeAsset
+from packages.core.domain.knowledge import KnowledgeAsset, file_key
 from packages.core.errors import NotFound
 from packages.core.storage import ObjectStore
 from packages.rag.ingest import Upload
@@ -25,14 +25,6 @@ async def obtain(database: Database, storage: ObjectStore, http: FetchSettings, 
     if asset.url is None or asset.pinned:
         return await _stored(storage, asset)
     return await _downloaded(database, storage, http, held)
-
-
-def file_key(tenant_id: str, brand_id: str, source_id: str, digest: str) -> str:
-    """Where a file of a source lies; the same bytes always lie in the same place.
-
-    `digest` is the SHA-256 of its bytes in hexadecimal digits.
-    """
-    return f"{tenant_id}/{brand_id}/{source_id}/files/{digest[:32]}"
 
 
 async def _stored(storage: ObjectStore, asset: KnowledgeAsset) -> Upload:

@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 # A tenth of the pause is left to chance, so that what was added at once does not come back at once for ever.
 _DUE = text("""
 UPDATE knowledge_source k SET status = 'queued', stage = NULL, progress = 0, attempts = 0, epoch = k.epoch + 1,
-       error = NULL, not_before = NULL, updated_at = now(),
+       error = NULL, not_before = NULL, pinned = false, updated_at = now(),
        refresh_at = now() + make_interval(secs => k.refresh_hours * 3600 * (0.95 + 0.1 * random()))
 FROM (SELECT id FROM knowledge_source WHERE refresh_at <= now() AND status IN ('ready', 'failed')
       ORDER BY refresh_at LIMIT :limit FOR UPDATE SKIP LOCKED) due

@@ -21,11 +21,10 @@ from packages.core.db.repositories import knowledge as rows
 from packages.core.db.repositories import knowledge_quotas
 from packages.core.db.session import Database
 from packages.core.db.tables.knowledge import KnowledgeRemoval, KnowledgeSource
-from packages.core.domain.knowledge import KnowledgeAsset, SourceStatus
+from packages.core.domain.knowledge import KnowledgeAsset, SourceStatus, file_key
 from packages.core.storage import ObjectStore
 from packages.rag.documents import UnreadableDocument
 from services.ingestion_worker.crawl import Change, CrawledPage, CrawlLimits, PageState, crawl
-from services.ingestion_worker.originals import file_key
 from services.ingestion_worker.settings import FetchSettings
 from services.ingestion_worker.sources import Claim, LostClaim
 

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from services.orchestrator.acting import endpoints as acting
 from services.orchestrator.auth import endpoints as auth
 from services.orchestrator.brands import endpoints as brands
 from services.orchestrator.channels import endpoints as channels
@@ -17,6 +18,7 @@ from services.orchestrator.ledger import endpoints as ledger
 from services.orchestrator.live import endpoints as live
 from services.orchestrator.media import endpoints as media
 from services.orchestrator.tenants import endpoints as tenants
+from services.orchestrator.tickets import endpoints as tickets
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
@@ -31,6 +33,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     inbound.router,
     conversations.router,
     media.router,
+    acting.router,
+    tickets.router,
     ledger.router,
     deliveries.router,
     live.router,

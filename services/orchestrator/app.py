@@ -23,6 +23,8 @@ from packages.core.db.session import Database
 from packages.core.links import MediaLinks
 from packages.core.storage import ObjectStore
 from packages.rag.retrieval import Knowledge
+from services.orchestrator.acting import registry
+from services.orchestrator.acting.runner import Actions
 from services.orchestrator.api import ROUTERS
 from services.orchestrator.auth.attempts import Attempts
 from services.orchestrator.auth.service import ensure_platform_admin
@@ -36,9 +38,11 @@ from services.orchestrator.gaps.regression import Regression
 from services.orchestrator.intake import Intake
 from services.orchestrator.live.hub import Hub
 from services.orchestrator.live.shutdown import on_termination
+from services.orchestrator.outside import Outside
 from services.orchestrator.parts import Parts
 from services.orchestrator.relay import Relay
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.tickets.webhooks import TicketWebhooks
 from services.orchestrator.turns import Turns
 
 GC_THRESHOLDS = (20_000, 20, 20)
@@ -149,6 +153,11 @@ async def _connect(settings: OrchestratorSettings, parts: Parts, stack: AsyncExi
     engine = parts.put(Engine, await Engine.create(settings, database))
     stack.push_async_callback(engine.close)
     parts.put(Knowledge, engine.knowledge)
+    outside = Outside(settings.actions.allowed_networks)
+    stack.push_async_callback(outside.close)
+    box = parts.get(SecretBox)
+    parts.put(Actions, Actions(database, box, outside, registry.load(), engine.knowledge))
+    parts.put(TicketWebhooks, TicketWebhooks(database, box, outside))
     parts.put(Hub, Hub(redis))
     relay = parts.put(Relay, Relay(database, redis, settings.delivery))
     turns = parts.put(Turns, Turns(database, redis, engine, relay, settings))
@@ -168,12 +177,14 @@ async def _refuse_unsafe_roles(database: Database) -> None:
 
 def _loops(settings: OrchestratorSettings, parts: Parts) -> list[Loop]:
     intake, turns, relay, hub = parts.get(Intake), parts.get(Turns), parts.get(Relay), parts.get(Hub)
+    webhooks = parts.get(TicketWebhooks)
     gaps, evaluations = parts.get(GapCollector), parts.get(EvaluationRunner)
     return [
         Loop("intake", intake.run, intake.stop),
         Loop("turns", turns.run, turns.stop),
         Loop("relay", relay.run, relay.stop),
         Loop("live", hub.run, hub.stop),
+        Loop("ticket webhooks", webhooks.run, webhooks.stop),
         Loop("gaps", gaps.run, gaps.stop),
         Loop("evaluations", evaluations.run, evaluations.stop),
     ]

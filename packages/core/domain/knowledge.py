@@ -55,3 +55,11 @@ class Citation:
     title: str
     quote: str
     location: Location = Location()
+
+
+def file_key(tenant_id: str, brand_id: str, source_id: str, digest: str) -> str:
+    """Where a file of a source lies in the object store; the same bytes always lie in the same place.
+
+    `digest` is the SHA-256 of the bytes in hexadecimal digits.
+    """
+    return f"{tenant_id}/{brand_id}/{source_id}/files/{digest[:32]}"

@@ -19,6 +19,7 @@ from services.orchestrator.auth.permissions import Principal, Scope, require
 from services.orchestrator.brands import service as brands
 from services.orchestrator.engine.turn import Engine, HistoryMessage
 from services.orchestrator.knowledge import repository, service, uploads
+from services.orchestrator.knowledge.quotas import QuotaExceeded
 from services.orchestrator.knowledge.schemas import (
     Accepted,
     AnswerRead,
@@ -28,6 +29,7 @@ from services.orchestrator.knowledge.schemas import (
     Hits,
     Search,
     SourceAccepted,
+    SourceDetail,
     SourceRead,
 )
 from services.orchestrator.paging import Listed, ThePaging
@@ -62,7 +64,13 @@ async def add_knowledge(
         await get(session, Brand, brand_id)
     taken: list[SourceAccepted] = []
     async for new in uploads.sources(request, settings):
-        source, is_new = await service.take(database, storage, principal.tenant_id, brand_id, new)
+        try:
+            source, is_new = await service.take(
+                database, storage, principal.tenant_id, brand_id, new, limits=settings.knowledge
+            )
+        except QuotaExceeded as error:
+            error.details = {**(error.details or {}), "taken": [str(item.id) for item in taken]}
+            raise
         if is_new:
             await service.wake_worker(queue, source)
         taken.append(SourceAccepted.model_validate(source))
@@ -76,28 +84,37 @@ async def list_knowledge(
     principal: Reader,
     database: TheDatabase,
     status: Annotated[SourceStatus | None, Query()] = None,
+    kind: Annotated[str | None, Query(pattern="^(file|url|text|faq|site)$")] = None,
+    tag: Annotated[str | None, Query(max_length=100)] = None,
+    parent_id: Annotated[UUID | None, Query(description="pages of this web site")] = None,
+    q: Annotated[str | None, Query(max_length=200, description="part of a title, file name or address")] = None,
 ) -> Page[KnowledgeSource]:
-    """The brand's sources, newest first."""
+    """The brand's sources, newest first; those that match all that is asked for."""
+    wanted = repository.SourceQuery(status=status, kind=kind, tag=tag, parent_id=parent_id, q=q)
     async with database.tenant(principal.tenant_id) as session:
         await get(session, Brand, brand_id)
-        return await repository.sources_page(session, paging, brand_id=brand_id, status=status)
+        return await repository.sources_page(session, paging, wanted, brand_id=brand_id)
 
 
-@router.get("/brands/{brand_id}/knowledge/{source_id}", response_model=SourceRead)
-async def read_source(brand_id: UUID, source_id: UUID, principal: Reader, database: TheDatabase) -> KnowledgeSource:
+@router.get("/brands/{brand_id}/knowledge/{source_id}")
+async def read_source(brand_id: UUID, source_id: UUID, principal: Reader, database: TheDatabase) -> SourceDetail:
     """One source, and how far it is."""
     async with database.tenant(principal.tenant_id) as session:
-        return await repository.source_of(session, brand_id, source_id)
+        source = await repository.source_of(session, brand_id, source_id)
+        shown = SourceDetail.model_validate(source)
+        if source.kind == "site":
+            shown.pages = await repository.page_counts(session, source_id)
+    return shown
 
 
 @router.delete("/brands/{brand_id}/knowledge/{source_id}", status_code=204)
 async def delete_source(
-    brand_id: UUID, source_id: UUID, principal: Writer, database: TheDatabase, storage: TheStorage, queue: TheQueue
+    brand_id: UUID, source_id: UUID, principal: Writer, database: TheDatabase, queue: TheQueue
 ) -> None:
-    """Forget a source. The next answer no longer rests on it; its file is removed in the background."""
+    """Forget a source, its versions and pages. No later answer rests on it; files are removed in the background."""
     async with database.tenant(principal.tenant_id) as session:
         gone = await service.delete(session, brand_id, source_id)
-    await service.clean_up(queue, storage, gone)
+    await service.clean_up(queue, gone)
 
 
 @router.post("/brands/{brand_id}/knowledge/{source_id}/refresh", status_code=202, response_model=SourceRead)
@@ -116,7 +133,8 @@ async def refresh_source(
 async def list_failed(paging: ThePaging, principal: Reader, database: TheDatabase) -> Page[KnowledgeSource]:
     """The poison queue: sources of all brands that could not be read, with the reason and what to do."""
     async with database.tenant(principal.tenant_id) as session:
-        return await repository.sources_page(session, paging, status=SourceStatus.FAILED)
+        wanted = repository.SourceQuery(status=SourceStatus.FAILED)
+        return await repository.sources_page(session, paging, wanted)
 
 
 @router.post("/knowledge/{source_id}/retry", status_code=202, response_model=SourceRead)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from services.orchestrator.auth.schemas import Input, Output
 
@@ -29,11 +29,37 @@ class _New(Input):
     language: Language | None = None
 
 
+class Crawl(Input):
+    """How a web site is read: by its links (the default) or by its sitemap; one site, and at most `limit` pages.
+
+    `path` narrows it to addresses whose path begins so.
+    """
+
+    links: bool = False
+    sitemap: bool = False
+    limit: int = Field(200, ge=1, le=10_000)
+    same_site: Literal[True] = True
+    path: Annotated[str, StringConstraints(pattern=r"^/", max_length=500)] = "/"
+
+    def as_row(self) -> dict[str, object]:
+        """As it stands on the source."""
+        by = "sitemap" if self.sitemap and not self.links else "links"
+        return {"by": by, "limit": self.limit, "path": self.path}
+
+
+RefreshHours = Annotated[float, Field(ge=1, le=24 * 365)]
+
+
 class URLCreate(_New):
-    """A web page, read when its turn comes and again at each refresh."""
+    """A web page, read when its turn comes and again at each refresh; with `crawl` a web site.
+
+    `refresh_hours` has it read again by itself.
+    """
 
     url: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000), AfterValidator(_web_address)]
     title: Title | None = None
+    crawl: Crawl | None = None
+    refresh_hours: RefreshHours | None = None
 
 
 class TextCreate(_New):
@@ -72,26 +98,101 @@ class Accepted(Output):
 
 
 class SourceRead(Output):
-    """A source and how far it is. `error` is {code, message} and says what to do."""
+    """A source and how far it is. `error` is {code, message} and says what to do.
+
+    `done` of `total` steps of the stage. A page of a web site has the site as its `parent_id`.
+    """
 
     id: UUID
     brand_id: UUID
     title: str
-    kind: Literal["file", "url", "text", "faq"]
+    kind: Literal["file", "url", "text", "faq", "site"]
     media_type: str
     filename: str | None
     url: str | None
     status: Literal["queued", "processing", "ready", "failed"]
     stage: str | None
     progress: float = Field(description="0 to 1")
+    done: int | None
+    total: int | None
     chunk_count: int
     version: int
     attempts: int
     error: dict[str, Any] | None
     language: str | None
     tags: list[str]
+    size_bytes: int
+    parent_id: UUID | None
+    crawl: dict[str, Any] | None
+    refresh_hours: float | None
+    refresh_at: datetime | None
+    valid_from: datetime | None
+    valid_until: datetime | None
     created_at: datetime
     updated_at: datetime
+
+
+class SourceDetail(SourceRead):
+    """A source; of a web site also its pages by status."""
+
+    pages: dict[str, int] | None = None
+
+
+class SourceUpdate(Input):
+    """What is given is changed; null removes language, hours and validity.
+
+    A new title or language has the source indexed anew. It answers from `valid_from` until before `valid_until`.
+    """
+
+    title: Title | None = None
+    tags: list[Tag] | None = Field(None, max_length=50)
+    language: Language | None = None
+    refresh_hours: RefreshHours | None = None
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+
+
+class VersionRead(Output):
+    """What a source held; `notes` say what of it could not be read."""
+
+    version: int
+    title: str
+    media_type: str
+    filename: str | None
+    content_hash: str
+    size_bytes: int
+    block_count: int
+    chunk_count: int
+    page_count: int | None
+    language: str | None
+    notes: list[str]
+    created_at: datetime
+
+
+class Rollback(Input):
+    """A version to go back to."""
+
+    version: int = Field(ge=1)
+
+
+class BlockRead(Output):
+    """A run of text; the id stays as long as the block and the headings above it do."""
+
+    id: str
+    order: int
+    kind: str
+    text: str
+    headings: list[str]
+    page: int | None
+    language: str | None
+
+
+class Blocks(Output):
+    """Blocks of one version, in the document's order."""
+
+    version: int
+    items: list[BlockRead]
+    next_cursor: str | None
 
 
 class SearchFilters(Input):

@@ -68,6 +68,22 @@ async def sources(request: Request, settings: OrchestratorSettings) -> AsyncIter
         raise UnsupportedFormat("Send files as multipart/form-data, or one of {url}, {text, title}, {faq} as JSON.")
 
 
+async def one_source(request: Request, settings: OrchestratorSettings) -> NewSource:
+    """The one source of a replacement.
+
+    Raises:
+        InvalidInput: there are several. And as `sources`.
+    """
+    found: NewSource | None = None
+    async for source in sources(request, settings):
+        if found is not None:
+            raise InvalidInput("Send one file: it takes the place of the source's content.")
+        found = source
+    if found is None:
+        raise InvalidInput("Send a file, or one of {text, title}, {faq} as JSON.")
+    return found
+
+
 async def _files(form: FormData, settings: OrchestratorSettings) -> AsyncIterator[NewSource]:
     files = [item for item in form.getlist("files") if isinstance(item, UploadFile)]
     if not files:

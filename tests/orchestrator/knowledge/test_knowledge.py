@@ -49,8 +49,9 @@ async def settle(installation: Installation, company: Company, source_id: str, *
             setattr(source, name, value)
 
 
-async def queued(redis: Redis) -> set[str]:
-    return {name.decode() for name in await redis.zrange(jobs.QUEUE, 0, -1)}
+async def queued(redis: Redis, queue: str = jobs.QUEUE) -> set[str]:
+    """Sources that a worker was woken for."""
+    return {name.decode().split(":")[1] for name in await redis.zrange(queue, 0, -1)}
 
 
 @pytest_asyncio.fixture
@@ -80,7 +81,7 @@ class TestUpload:
         assert (source.tags, source.language) == (["help", "login"], "en")
         assert source.storage_key == f"{acme.tenant_id}/{acme.brand_id}/{source.id}/original"
         assert await installation.parts.get(ObjectStore).get(source.storage_key) == document(ARTICLE)
-        assert await queued(redis) == {f"ingest_source:{item['id']}" for item in items}
+        assert await queued(redis) == {item["id"] for item in items}
 
     async def test_same_content_is_the_same_source(
         self, installation: Installation, acme: Company, rival: Company
@@ -215,7 +216,7 @@ class TestAgain:
         answer = await acme.admin.post(f"{path(acme)}/{source_id}/refresh")
         shown = answer.json()
         assert (answer.status_code, shown["status"], shown["attempts"], shown["error"]) == (202, "queued", 0, None)
-        assert await queued(redis) == {f"ingest_source:{source_id}"}
+        assert await queued(redis) == {source_id}
 
     async def test_refresh_leaves_work_in_hand_alone(self, installation: Installation, acme: Company) -> None:
         source_id = (await upload(acme, ARTICLE)).json()["items"][0]["id"]
@@ -303,4 +304,4 @@ async def test_delete_forgets_at_once(installation: Installation, acme: Company,
         after = (await get(session, Brand, acme.brand_id)).knowledge_version
     assert found.json() == {"items": []}
     assert after == before + 1
-    assert await queued(redis) == {f"delete_source:{learned}"}
+    assert await queued(redis, jobs.UPKEEP_QUEUE) == {str(learned)}
