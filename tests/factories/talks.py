@@ -35,6 +35,13 @@ class Talk:
         query = {"query": " ".join(said)} | trace
         return await self.exchange(*said, abstained=True, wants_person=False, confidence=0.2, trace_id="t1", **query)
 
+    async def answered(self, question: str, reply: str, **more: Any) -> UUID:
+        """The bot answers, `citations` and all."""
+        reply_id = new_id()
+        await self._add("inbound", "customer", question, answered_by=reply_id)
+        trace = {"abstained": False, "wants_person": False}
+        return await self._add("outbound", "bot", reply, id=reply_id, trace=trace, status="delivered", **more)
+
     async def agent(self, text: str) -> UUID:
         """An agent writes."""
         return await self._add("outbound", "agent", text, status="sent")

@@ -11,6 +11,8 @@ import pytest_asyncio
 from packages.core.db.base import new_id
 from packages.core.db.repositories.deliveries import Draft, queue
 from packages.core.db.tables.accounts import APIKey
+from packages.core.db.tables.evaluations import EvaluationItem, EvaluationRun, EvaluationSet
+from packages.core.db.tables.gaps import KnowledgeGap
 from packages.core.db.tables.knowledge import KnowledgeSource
 from packages.core.db.tables.ledger import InboundLedger
 from services.orchestrator.app import create_app
@@ -41,7 +43,15 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/brands/{brand_id}/channels/{channel_config_id}"): {"name": "x"},
     ("POST", "/v1/brands/{brand_id}/knowledge"): {"text": "x", "title": "x"},
     ("POST", "/v1/brands/{brand_id}/knowledge/search"): {"query": "x"},
+    ("POST", "/v1/brands/{brand_id}/knowledge/explain"): {"question": "x"},
     ("POST", "/v1/brands/{brand_id}/answers"): {"question": "x"},
+    ("PATCH", "/v1/brands/{brand_id}/gaps/{gap_id}"): {"status": "dismissed"},
+    ("POST", "/v1/brands/{brand_id}/gaps/{gap_id}/approve"): {"question": "x", "answer": "y"},
+    ("POST", "/v1/brands/{brand_id}/evaluations"): {"name": "x"},
+    ("POST", "/v1/brands/{brand_id}/evaluations/{set_id}/items"): {"items": [{"question": "x", "abstain": True}]},
+    ("POST", "/v1/brands/{brand_id}/evaluations/{set_id}/grow"): {},
+    ("POST", "/v1/brands/{brand_id}/evaluations/{set_id}/runs"): {},
+    ("POST", "/v1/brands/{brand_id}/evaluations/{set_id}/runs/{run_id}/gate"): {},
     ("POST", "/v1/conversations/{conversation_id}/messages"): {"text": "x"},
     ("POST", "/v1/conversations/{conversation_id}/notes"): {"text": "x"},
     ("POST", "/v1/conversations/{conversation_id}/assign"): {"assignee_id": str(new_id())},
@@ -76,9 +86,16 @@ async def ids(installation: Installation, rival: Company) -> dict[str, UUID]:
         tenant_id=rival.tenant_id, brand_id=rival.brand_id, conversation_id=taken.conversation_id,
         channel_config_id=channel, recipient="x", author="agent", text="x",
     )  # fmt: skip
+    gap = KnowledgeGap(tenant_id=rival.tenant_id, brand_id=rival.brand_id, question="x", embedder="x", centroid=[1.0])
+    owned = {"tenant_id": rival.tenant_id, "brand_id": rival.brand_id}
+    questions = EvaluationSet.model_validate(owned | {"name": "x"})
+    item = EvaluationItem(tenant_id=rival.tenant_id, set_id=questions.id, question="x", digest="x")
+    run = EvaluationRun.model_validate(owned | {"set_id": questions.id})
     async with installation.database.tenant(rival.tenant_id) as session:
         await queue(session, draft, republish_seconds=3600)
-        session.add_all([source, key, ledger])
+        session.add_all([source, key, ledger, gap, questions])
+        await session.flush()
+        session.add_all([item, run])
     return {
         "brand_id": rival.brand_id,
         "user_id": rival.agent_id,
@@ -88,6 +105,10 @@ async def ids(installation: Installation, rival: Company) -> dict[str, UUID]:
         "conversation_id": taken.conversation_id,
         "ledger_id": ledger.id,
         "delivery_id": draft.id,
+        "gap_id": gap.id,
+        "set_id": questions.id,
+        "item_id": item.id,
+        "run_id": run.id,
     }
 
 

@@ -9,7 +9,7 @@ from packages.core.db.repository import Page, get
 from packages.core.db.tables.brands import Brand
 from packages.core.db.tables.evaluations import EvaluationItem, EvaluationRun, EvaluationSet
 from packages.core.domain.tenants import Role
-from packages.core.errors import NotFound
+from packages.core.errors import Conflict, NotFound
 from services.orchestrator.auth.permissions import Principal, Scope, require
 from services.orchestrator.evaluations import files, repository, service
 from services.orchestrator.evaluations.runner import EvaluationRunner
@@ -62,13 +62,6 @@ async def read_set(brand_id: UUID, set_id: UUID, principal: Reader, database: Th
     """One set."""
     async with database.tenant(principal.tenant_id) as session:
         return (await service.shown(session, [await repository.set_of(session, brand_id, set_id)]))[0]
-
-
-@router.delete("/{set_id}", status_code=204)
-async def delete_set(brand_id: UUID, set_id: UUID, principal: Writer, database: TheDatabase) -> None:
-    """Delete a set with its items and runs."""
-    async with database.tenant(principal.tenant_id) as session:
-        await session.delete(await repository.set_of(session, brand_id, set_id))
 
 
 @router.post("/{set_id}/items", status_code=201, openapi_extra=files.OPENAPI)
@@ -186,18 +179,22 @@ async def diff_runs(
     brand_id: UUID,
     set_id: UUID,
     run_id: UUID,
-    against: Annotated[UUID, Query(description="the run to compare with")],
     paging: ThePaging,
     principal: Reader,
     database: TheDatabase,
+    against: Annotated[
+        UUID | None, Query(description="the run to compare with (default: the last of what was live before)")
+    ] = None,
     only: Annotated[list[Change] | None, Query(description="changes to show (default: all but `same`)")] = None,
 ) -> Comparison:
     """Two runs of a set side by side: answers, citations, abstentions, latency and cost."""
     chosen: frozenset[Change] = frozenset(only or ("fixed", "regressed", "changed", "new", "gone"))
     async with database.tenant(principal.tenant_id) as session:
-        before = await repository.run_of(session, brand_id, set_id, against)
-        after = await repository.run_of(session, brand_id, set_id, run_id)
-        return await service.compare(session, before, after, paging, chosen)
+        run = await repository.run_of(session, brand_id, set_id, run_id)
+        earlier = await service.run_before(session, run, against)
+        if earlier is None:
+            raise Conflict("There is no earlier run of what was live; say which run to compare with.")
+        return await service.compare(session, earlier, run, paging, chosen)
 
 
 @router.post("/{set_id}/runs/{run_id}/gate")
@@ -207,3 +204,10 @@ async def judge_run(
     """Pass or fail, with reasons: enough answers are right, and not too many got worse."""
     async with database.tenant(principal.tenant_id) as session:
         return await service.gate(session, await repository.run_of(session, brand_id, set_id, run_id), body)
+
+
+@router.delete("/{set_id}", status_code=204)
+async def delete_set(brand_id: UUID, set_id: UUID, principal: Writer, database: TheDatabase) -> None:
+    """Delete a set with its items and runs."""
+    async with database.tenant(principal.tenant_id) as session:
+        await session.delete(await repository.set_of(session, brand_id, set_id))

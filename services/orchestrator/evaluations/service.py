@@ -173,6 +173,17 @@ async def compare(
     )
 
 
+async def run_before(session: AsyncSession, run: EvaluationRun, named: UUID | None) -> EvaluationRun | None:
+    """The run that this one is compared with: the one named, else the last finished one of what was live before.
+
+    Raises:
+        NotFound: the set has no run of that name.
+    """
+    if named is not None:
+        return await repository.run_of(session, run.brand_id, run.set_id, named)
+    return await repository.latest_live_run(session, run)
+
+
 async def gate(session: AsyncSession, run: EvaluationRun, wanted: GateRequest) -> GateRead:
     """Whether what the run tested may go live. The verdict is kept on the run.
 
@@ -180,10 +191,7 @@ async def gate(session: AsyncSession, run: EvaluationRun, wanted: GateRequest) -
         NotFound: there is no run `against` of the same set. Conflict: one of both is not done.
     """
     _refuse_unfinished(run)
-    if wanted.against is not None:
-        earlier: EvaluationRun | None = await repository.run_of(session, run.brand_id, run.set_id, wanted.against)
-    else:
-        earlier = await repository.latest_live_run(session, run)
+    earlier = await run_before(session, run, wanted.against)
     worse: int | None = None
     if earlier is not None:
         _refuse_unfinished(earlier)
