@@ -74,7 +74,7 @@ def _is_local(host: str) -> bool:
 def _heard(at: datetime | None) -> Finding:
     if at is None:
         return Finding(
-            check="webhook",
+            check="heard",
             level="warning",
             message="No customer has written through this account yet.",
             remedy="Enter the webhook_url at the platform, subscribe to messages, then write to the account.",
@@ -82,5 +82,5 @@ def _heard(at: datetime | None) -> Finding:
     if now() - at > QUIET_AFTER:
         message = f"A customer last wrote on {at:%Y-%m-%d %H:%M} UTC."
         remedy = "If others have written since, check the webhook's subscription at the platform."
-        return Finding(check="webhook", level="info", message=message, remedy=remedy)
-    return Finding(check="webhook", level="ok", message=f"A customer last wrote on {at:%Y-%m-%d %H:%M} UTC.")
+        return Finding(check="heard", level="info", message=message, remedy=remedy)
+    return Finding(check="heard", level="ok", message=f"A customer last wrote on {at:%Y-%m-%d %H:%M} UTC.")

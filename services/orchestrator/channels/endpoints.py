@@ -134,7 +134,9 @@ async def diagnose_channel(
         config = await repository.channel_of(session, brand_id, channel_config_id)
         findings = await diagnosis.known(session, config, settings.gateway_base_url)
     if config.status != "disabled":
-        findings += await setup.diagnose(config.id)
+        asked = await setup.diagnose(config.id)
+        named = {finding.check for finding in asked}
+        findings = [finding for finding in findings if finding.check not in named] + asked
     return Diagnosis(level=diagnosis.worst(findings), checks=[Check.model_validate(finding) for finding in findings])
 
 

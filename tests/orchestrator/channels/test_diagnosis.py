@@ -45,7 +45,7 @@ class TestDiagnosis:
         channel_id = await make_channel(installation.database, acme.owner)
         found = await diagnosis(acme, channel_id)
         assert "cannot be reached by the platforms" in messages(found, "public_url")[0]
-        assert messages(found, "webhook") == ["No customer has written through this account yet."]
+        assert messages(found, "heard") == ["No customer has written through this account yet."]
         assert all(item["remedy"] for item in found["checks"] if item["level"] in {"warning", "error"})
 
     async def test_tells_what_the_platform_announced(self, installation: Installation, acme: Company) -> None:
