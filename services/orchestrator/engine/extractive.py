@@ -86,16 +86,24 @@ class ExtractiveAnswerer:
 
     async def answer(self, question: str, hits: Sequence[Hit], language: str | None = None) -> Extract | None:
         """The passages that answer the question best; None if there is nothing to choose from."""
-        matched = await asyncio.to_thread(_matched, question, hits, language)
-        if not matched:
+        scored = await self.scored(question, hits, language)
+        if not scored:
             return None
-        texts = [item.passage.in_context[:EMBEDDED_CHARACTERS] for item in matched]
-        vectors = await self._embed([question, *texts])
-        likeness = vectors[1:] @ vectors[0]
-        scored = [replace(item, likeness=float(cosine)) for item, cosine in zip(matched, likeness, strict=True)]
         best = max(scored, key=lambda item: item.score)
         signals = Signals.of(hits, [item.likeness for item in scored], best.overlap)
         return Extract(tuple(_choose(scored, best)), confidence(signals), signals)
+
+    async def scored(
+        self, question: str, hits: Sequence[Hit], language: str | None = None, most: int = MAX_PASSAGES
+    ) -> list[Scored]:
+        """The hits' passages with what speaks for each, in their order; those with most of the question's terms."""
+        matched = await asyncio.to_thread(_matched, question, hits, language, most)
+        if not matched:
+            return []
+        texts = [item.passage.in_context[:EMBEDDED_CHARACTERS] for item in matched]
+        vectors = await self._embed([question, *texts])
+        likeness = vectors[1:] @ vectors[0]
+        return [replace(item, likeness=float(cosine)) for item, cosine in zip(matched, likeness, strict=True)]
 
     async def _embed(self, texts: Sequence[str]) -> Vectors:
         keys = [blake2b(text.encode(), digest_size=16).digest() for text in texts]
@@ -112,14 +120,14 @@ def _cached_size(vector: NDArray[np.float32]) -> int:
     return vector.nbytes + 250
 
 
-def _matched(question: str, hits: Sequence[Hit], language: str | None) -> list[Scored]:
+def _matched(question: str, hits: Sequence[Hit], language: str | None, most: int) -> list[Scored]:
     """The passages worth embedding, in the order of the hits, their likeness still unknown."""
     wanted = frozenset(query_terms(question, language))
     matched = [_match(passage, wanted, language) for hit in hits for passage in passages(hit)]
     if _ASKS_FOR_NUMBER.search(question):
         matched = [replace(item, has_wanted_number=bool(_DIGIT.search(item.passage.text))) for item in matched]
     best_first = sorted(range(len(matched)), key=lambda index: -matched[index].overlap)
-    return [matched[index] for index in sorted(best_first[:MAX_PASSAGES])]
+    return [matched[index] for index in sorted(best_first[:most])]
 
 
 def _match(passage: Passage, wanted: frozenset[str], language: str | None) -> Scored:
