@@ -8,7 +8,7 @@ import asyncio
 import errno
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from packages.core import egress
 from packages.core.crypto import hmac_sha256
@@ -62,7 +63,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request to send. `body` is sent as JSON; `secret` signs it; header values are never logged."""
+    """A request to send. `body` is sent as JSON; `secret` signs it; header values are never logged.
+
+    `is_whole` says of a body so far that the rest need not be waited for, as in a stream of events.
+    """
 
     method: str
     url: str
@@ -71,6 +75,7 @@ class Call:
     secret: str | None = field(default=None, repr=False)
     seconds: float = 5.0
     max_bytes: int = 256 * 1024
+    is_whole: Callable[[bytes], bool] | None = None
 
 
 def signature(secret: str, method: str, url: str, body: bytes, at: int) -> str:
@@ -141,10 +146,11 @@ class Outside:
         if call.secret and same_origin:
             headers[SIGNATURE] = signature(call.secret, call.method, url, data, int(time.time()))
         session = self._opened()
+        # sent as it was signed: not normalised on the way
         async with session.request(
-            call.method, url, headers=headers, data=data or None, allow_redirects=False
+            call.method, URL(url, encoded=True), headers=headers, data=data or None, allow_redirects=False
         ) as response:
-            body = await _read(response, call.max_bytes)
+            body = await _read(response, call)
             return Answered(
                 status=response.status, headers={k.lower(): v for k, v in response.headers.items()}, body=body
             )
@@ -191,11 +197,14 @@ def _is_forbidden(error: aiohttp.ClientConnectorError) -> bool:
     return isinstance(error.os_error, _Forbidden) or error.os_error.errno == errno.EACCES
 
 
-async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, call: Call) -> bytes:
     """The body as long as it stays within the limit; a false Content-Length does not help a server."""
     data = bytearray()
     async for part in response.content.iter_chunked(64 * 1024):
         data += part
-        if len(data) > max_bytes:
-            raise OutsideFailed("too_large", f"The answer is larger than {max_bytes // 1024} KiB.")
+        if len(data) > call.max_bytes:
+            raise OutsideFailed("too_large", f"The answer is larger than {call.max_bytes // 1024} KiB.")
+        if call.is_whole is not None and call.is_whole(bytes(data)):
+            response.close()
+            break
     return bytes(data)

@@ -1,8 +1,17 @@
 """Settings of the orchestrator alone."""
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from packages.core.config import Settings
+
+
+class ActionSettings(BaseModel):
+    """What the bot may do outside."""
+
+    allowed_networks: list[str] = Field(
+        default_factory=list,
+        description="JSON list of private networks that actions and ticket webhooks may call, such as 10.1.0.0/16",
+    )
 
 
 class OrchestratorSettings(Settings):
@@ -25,6 +34,7 @@ class OrchestratorSettings(Settings):
         False, description="pass replies through guardrails-ai validators as well (135 MB, loaded in the background)"
     )
     shutdown_seconds: float = Field(10.0, gt=0, description="time that loops get to finish what they hold")
+    actions: ActionSettings = ActionSettings()
 
     @property
     def internal_gateway_url(self) -> str:

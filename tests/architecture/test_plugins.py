@@ -11,8 +11,15 @@ from packages.rag.parsers import Parser
 from services.channel_gateway import channels
 from services.channel_gateway.channels import Channel
 from services.channel_gateway.simulator import platforms
+from services.orchestrator import actions
+from services.orchestrator.actions import Action
 
-FOLDERS = [(channels, "channel", Channel), (parsers, "parser", Parser), (platforms, "platform", type)]
+FOLDERS = [
+    (actions, "action", Action),
+    (channels, "channel", Channel),
+    (parsers, "parser", Parser),
+    (platforms, "platform", type),
+]
 
 
 @pytest.mark.parametrize(("folder", "attribute", "interface"), FOLDERS, ids=[item[0].__name__ for item in FOLDERS])

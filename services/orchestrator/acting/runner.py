@@ -173,7 +173,7 @@ class Actions:
         return await self.execute(
             known.id,
             call.arguments,
-            self._context(configured, tool, customer, context, known.id),
+            self.context(configured, tool, customer, context, known.id),
             configured,
             is_dry=call.dry_run,
             model_call_id=asked.call_id,
@@ -223,6 +223,8 @@ class Actions:
                 data = results.cleaned(result.data | ({"dry_run": True} if is_dry else {}))
                 result = ActionResult(name=context.tool.name, ok=result.ok, data=data, error=result.error)
                 status = "done" if result.ok else "failed"
+                if not result.ok:
+                    error = {"code": "refused", "message": (result.error or "")[:300], "is_certain": False}
             except (ActionFailed, OutsideFailed, TimeoutError) as failure:
                 status, error = _failure(failure, context.tool)
                 result = ActionResult(name=context.tool.name, ok=False, error=f"{error['code']}: {error['message']}")
@@ -235,9 +237,10 @@ class Actions:
         log.info("action_called", action=configured.kind, status=status, call_id=str(call_id), ms=round(ms, 1))
         return Ran(result=result, status=status, record_id=call_id, model_call_id=model_call_id, ms=ms)
 
-    def _context(
+    def context(
         self, configured: Configured, tool: Tool, customer: Customer, context: TurnContext, call_id: UUID
     ) -> Context:
+        """What one call has at hand."""
         return Context(
             tenant_id=context.tenant_id,
             brand=context.brand,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from services.orchestrator.actions import Action, ActionFailed, ActionResult, Context, Identity, Risk, Tool
 from services.orchestrator.outside import IDEMPOTENCY, Answered, Call, Outside
+from services.orchestrator.tool_schemas import safe_pattern
 
 _PLACE = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d*)\]")
@@ -62,6 +63,16 @@ class Settings(BaseModel):
     not_found_message: str = Field("", max_length=500)
     verified_only: bool = False
     timeout_seconds: float = Field(5.0, ge=0.2, le=10)
+
+    @field_validator("arguments")
+    @classmethod
+    def _patterns_are_safe(cls, arguments: list[Argument]) -> list[Argument]:
+        for argument in arguments:
+            if argument.pattern is not None and not safe_pattern(argument.pattern):
+                raise ValueError(
+                    f"the pattern of {argument.name} is no regular expression, or one that can run for ever"
+                )
+        return arguments
 
     @field_validator("url")
     @classmethod

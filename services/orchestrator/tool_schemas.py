@@ -57,6 +57,8 @@ def _tamed(schema: Any, root: Mapping[str, Any], depth: int) -> dict[str, Any]:
         rest = {key: value for key, value in schema.items() if key != "$ref"}
         return _tamed({**_resolved(reference, root), **rest}, root, depth + 1)
     result = {key: value for key, value in schema.items() if key not in _DROPPED}
+    if isinstance(result.get("title"), str):
+        del result["title"]  # pydantic repeats the name; the model has it already
     if "pattern" in result and not safe_pattern(result["pattern"]):
         del result["pattern"]
     if isinstance(properties := result.get("properties"), Mapping):
