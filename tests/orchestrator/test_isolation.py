@@ -86,7 +86,9 @@ async def ids(installation: Installation, rival: Company) -> dict[str, UUID]:
         tenant_id=rival.tenant_id, brand_id=rival.brand_id, conversation_id=taken.conversation_id,
         channel_config_id=channel, recipient="x", author="agent", text="x",
     )  # fmt: skip
-    gap = KnowledgeGap(tenant_id=rival.tenant_id, brand_id=rival.brand_id, question="x", embedder="x", centroid=[1.0])
+    gap = KnowledgeGap(
+        tenant_id=rival.tenant_id, brand_id=rival.brand_id, question="x", embedder="x", centroid=bytes(8)
+    )
     owned = {"tenant_id": rival.tenant_id, "brand_id": rival.brand_id}
     questions = EvaluationSet.model_validate(owned | {"name": "x"})
     item = EvaluationItem(tenant_id=rival.tenant_id, set_id=questions.id, question="x", digest="x")

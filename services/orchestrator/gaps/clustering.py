@@ -21,6 +21,7 @@ SHARED_WHERE_UNREADABLE = 0.5
 """Share of the question's terms that the group must hold where the script is not Latin."""
 MOST_TERMS = 80
 
+_FLOATS = np.dtype("<f4")
 _LETTER = re.compile(r"[^\W\d_]")
 _LATIN = re.compile(r"[a-zA-Z\u00c0-\u024f]")
 
@@ -43,6 +44,11 @@ class Group:
     count: int
 
     @classmethod
+    def stored(cls, centroid: bytes, terms: Sequence[str], count: int) -> "Group":
+        """A group as it was kept."""
+        return cls(np.frombuffer(centroid, _FLOATS).astype(np.float32), set(terms), count)
+
+    @classmethod
     def of(cls, asked: Asked) -> "Group":
         """A group of one."""
         return cls(asked.vector.copy(), set(sorted(asked.terms)[:MOST_TERMS]), 1)
@@ -53,6 +59,11 @@ class Group:
         self.count += 1
         for term in sorted(asked.terms - self.terms)[: max(0, MOST_TERMS - len(self.terms))]:
             self.terms.add(term)
+
+
+def kept(vector: Vectors) -> bytes:
+    """A vector as it is stored: bytes are read back many times faster than an array of numbers."""
+    return vector.astype(_FLOATS).tobytes()
 
 
 def nearest(groups: Sequence[Group], asked: Asked) -> int | None:

@@ -112,7 +112,7 @@ class GapCollector:
             gaps = await repository.groups(session, brand_id)
             await self._refresh(gaps)
             new = [pair for pair in zip(questions, asked, strict=True) if pair[0].reply.id not in known]
-            grown, rows = _place(gaps, new, self._embedder.name)
+            grown, rows = await asyncio.to_thread(_place, gaps, new, self._embedder.name)
             session.add_all(gaps)
             await session.flush()
             session.add_all(rows)
@@ -130,7 +130,7 @@ class GapCollector:
         if stale:
             vectors = await self._embedder.embed([gap.question for gap in stale])
             for gap, vector in zip(stale, vectors, strict=True):
-                gap.centroid, gap.embedder = vector.tolist(), self._embedder.name
+                gap.centroid, gap.embedder = clustering.kept(vector), self._embedder.name
 
 
 def _place(
@@ -141,7 +141,7 @@ def _place(
     Returns:
         The ids of the gaps that grew, and the rows of the questions.
     """
-    groups = [Group(np.asarray(gap.centroid, np.float32), set(gap.terms), gap.count) for gap in gaps]
+    groups = [Group.stored(gap.centroid, gap.terms, gap.count) for gap in gaps]
     grown: set[UUID] = set()
     rows: list[GapQuestion] = []
     for question, words in asked:
@@ -170,7 +170,7 @@ def _new_gap(question: Question, words: Asked, embedder: str) -> KnowledgeGap:
         language=detect_language(fold(question.query)),
         count=1,
         embedder=embedder,
-        centroid=words.vector.tolist(),
+        centroid=clustering.kept(words.vector),
         terms=sorted(words.terms)[: clustering.MOST_TERMS],
         first_seen_at=question.asked_at,
         last_seen_at=question.asked_at,
@@ -179,7 +179,7 @@ def _new_gap(question: Question, words: Asked, embedder: str) -> KnowledgeGap:
 
 def _grow(gap: KnowledgeGap, group: Group, question: Question) -> None:
     """A question joins. One that comes after the gap was answered shows that it is still open."""
-    gap.centroid, gap.terms, gap.count = group.centroid.tolist(), sorted(group.terms), group.count
+    gap.centroid, gap.terms, gap.count = clustering.kept(group.centroid), sorted(group.terms), group.count
     gap.first_seen_at = min(gap.first_seen_at, question.asked_at)
     gap.last_seen_at = max(gap.last_seen_at, question.asked_at)
     gap.updated_at = now()
@@ -227,7 +227,7 @@ async def _offer_draft(
     is_own = gap.draft_answer is not None and gap.draft_likeness is None
     if vector is None or is_own or gap.status not in {"open", "drafted"} or gap.embedder != embedder:
         return
-    centre = np.asarray(gap.centroid, np.float32)
+    centre = Group.stored(gap.centroid, (), gap.count).centroid
     likeness = float(centre @ vector / max(float(np.linalg.norm(centre)), 1e-6))
     if gap.draft_likeness is None or likeness >= gap.draft_likeness:
         gap.draft_question = gap.draft_question or gap.question

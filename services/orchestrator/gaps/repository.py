@@ -18,7 +18,7 @@ from packages.core.errors import NotFound
 from services.orchestrator.gaps.reading import Reply, Said
 from services.orchestrator.paging import Paging
 
-GROUPS = 3000
+GROUPS = 2000
 """Most groups of a brand that a new question is compared with, the last seen first."""
 EXAMPLES = 3
 _BRAND_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('gaps:' || CAST(:brand_id AS text), 0))")

@@ -154,7 +154,7 @@ class TestCollect:
         talk = await make_talk(database, owner)
         await talk.withheld(NORWAY)
         await collector.collect()
-        await self._settle(database, owner, embedder="a model of old", centroid=[1.0, 0.0])
+        await self._settle(database, owner, embedder="a model of old", centroid=bytes(8))
         await talk.withheld(NORWAY)
         await collector.collect()
         gap = (await gaps_of(database, owner))[0]

@@ -8,7 +8,7 @@ with their conversation.
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, REAL, Column, Index, Text, text
+from sqlalchemy import ARRAY, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -18,9 +18,10 @@ from packages.core.db.base import TenantRow, json_field, time_field
 class KnowledgeGap(TenantRow, table=True):
     """A group of questions that ask for the same. Its id stays, however many questions join.
 
-    `centroid` is the mean vector of its questions by the model `embedder`. `draft_*` is the FAQ entry that an admin may
-    approve; `source_id` the source that came of it, and `check_state` (waiting, checking, passed, failed) and `outcome` what the
-    questions were answered with once that was indexed. `answered_at`: questions after it open the gap again.
+    `centroid` is the mean vector of its questions by the model `embedder` (float32, little-endian). `draft_*` is the
+    FAQ entry that an admin may approve; `source_id` the source that came of it, and `check_state` (waiting, checking,
+    passed, failed) and `outcome` what the questions were answered with once that was indexed. `answered_at`: questions
+    after it open the gap again.
     """
 
     __tablename__ = "knowledge_gap"
@@ -38,7 +39,7 @@ class KnowledgeGap(TenantRow, table=True):
     status: str = Field(default="open", max_length=12)
     count: int = 0
     embedder: str = Field(max_length=100)
-    centroid: list[float] = Field(sa_column=Column(ARRAY(REAL), nullable=False))
+    centroid: bytes
     terms: list[str] = Field(default_factory=list, sa_type=ARRAY(Text), nullable=False)
     first_seen_at: datetime = time_field()
     last_seen_at: datetime = time_field()

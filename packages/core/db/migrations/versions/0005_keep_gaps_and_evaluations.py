@@ -108,7 +108,7 @@ def upgrade() -> None:
         sa.Column("status", sqlmodel.sql.sqltypes.AutoString(length=12), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("embedder", sqlmodel.sql.sqltypes.AutoString(length=100), nullable=False),
-        sa.Column("centroid", sa.ARRAY(sa.REAL()), nullable=False),
+        sa.Column("centroid", sa.LargeBinary(), nullable=False),
         sa.Column("terms", sa.ARRAY(sa.Text()), nullable=False),
         sa.Column("first_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
