@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import flatness, intake, memory, turns
+from bench import flatness, intake, memory, search, turns
 from bench.report import Section, markdown, save, show
 from services.local.schema import ROOT
 
@@ -18,6 +18,7 @@ MEASUREMENTS: dict[str, tuple[Measurement, float]] = {
     "intake": (intake.measure, 5.0),
     "turns": (turns.measure, 20.0),
     "memory": (memory.measure, 10.0),
+    "search": (search.measure, 20.0),
     "flatness": (flatness.measure, 20.0),
 }
 """By name: what measures, and how many seconds one round of it takes."""

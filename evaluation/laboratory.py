@@ -1,9 +1,6 @@
 """Parley's own index over the evaluation data, in a PostgreSQL of its own that is gone afterwards."""
 
 import asyncio
-import shutil
-import signal
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
-from bench.stack import new_folder
+from bench.database import postgres
 from evaluation.datasets import Article
 from evaluation.remembered import RememberingEmbedder
 from packages.core.config import EmbeddingSettings
@@ -26,18 +23,11 @@ from packages.rag.embeddings import Embedder
 from packages.rag.retrieval import Knowledge
 from packages.rag.sandbox import parse_sandboxed
 from packages.rag.vector_store.pgvector import PgVectorStore
-from services.local.engines import Command, EmbeddedPostgres
-from services.local.schema import migrate
 
 Form = Literal["whole", "body"]
 """`whole` articles, or only their `body`: questions taken from headings are too easy where headings are indexed."""
 
-START_SECONDS = 60.0
 ARTICLES_AT_ONCE = 4
-
-
-class NotReady(Exception):
-    """PostgreSQL did not start; the message says where its log is."""
 
 
 @dataclass(slots=True)
@@ -108,32 +98,7 @@ async def laboratory(embedder: Embedder | None = None) -> AsyncIterator[Laborato
         MissingModel: the built-in model was not brought yet.
     """
     with RememberingEmbedder.opened(embedder or embeddings.create(EmbeddingSettings())) as remembering:
-        async with _postgres() as postgres:
-            database = Database(postgres.url)
+        async with postgres() as engine:
+            database = Database(engine.url)
             yield Laboratory(Knowledge(database=database, store=PgVectorStore(database), embedder=remembering))
             await database.close()
-
-
-@asynccontextmanager
-async def _postgres() -> AsyncIterator[EmbeddedPostgres]:
-    folder = new_folder()
-    postgres = await asyncio.to_thread(EmbeddedPostgres, folder / "postgres")
-    command = await asyncio.to_thread(postgres.command)
-    process = command.start(tied=signal.SIGINT)
-    try:
-        await _until_ready(command, process)
-        await postgres.create_database()
-        await asyncio.to_thread(migrate, postgres.admin_url)
-        yield postgres
-    finally:
-        process.send_signal(command.stop_signal)
-        await asyncio.to_thread(process.wait, 30)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-async def _until_ready(command: Command, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not await asyncio.to_thread(command.ready):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise NotReady(f"{command.name} did not become ready; see {command.log}")
-        await asyncio.sleep(0.05)

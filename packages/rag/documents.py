@@ -213,7 +213,8 @@ class Hit:
     """A ranked answer to a question: the chunk, where it stands, and why it is here.
 
     `score` is the fused score (1 would be a source that says the very question), `dense` the cosine to the question,
-    `bm25` the lexical score, `coverage` the share in 0..1 of the question's idf mass that the chunk contains.
+    `bm25` the lexical score, `coverage` the share in 0..1 of the question's idf mass that the chunk contains. `also_in`
+    are other sources that say the same, best first.
     """
 
     chunk_id: UUID
@@ -229,6 +230,7 @@ class Hit:
     dense: float | None
     bm25: float
     coverage: float
+    also_in: tuple[UUID, ...] = ()
 
     @property
     def location(self) -> Location:

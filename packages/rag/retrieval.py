@@ -3,26 +3,57 @@
 The one code path for search, answers and conversations.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from uuid import UUID
 
-from cachetools import TTLCache
+import msgspec
+import numpy as np
+from redis.asyncio import Redis
 
 from packages.core.config import Settings
 from packages.core.db.repositories import knowledge as rows
 from packages.core.db.repositories import knowledge_search
 from packages.core.db.session import Database
-from packages.rag import embeddings, vector_store
+from packages.rag import embeddings, followup, vector_store
+from packages.rag.caches import SharedMemory, TieredCache
 from packages.rag.documents import Candidate, Chunk, Filters, Hit, Scope
+from packages.rag.duplicates import distinct
 from packages.rag.embeddings import MODELS_DIR, Embedder, Vectors
 from packages.rag.lexical import query_terms
 from packages.rag.vector_store import DEPTH, VectorStore
 
 LONGEST_QUESTION = 4000
-CACHED_BYTES = 8_000_000
-"""Of questions' vectors: some 4,000 of 384 numbers, 1,200 of 1,536."""
-CACHE_SECONDS = 600
+VECTOR_BYTES, HIT_BYTES = 8_000_000, 16_000_000
+"""Of this process's memory: some 4,000 questions' vectors of 384 numbers, and the hits of some 1,500 questions."""
+SPARE = 2
+"""Hits asked for beyond the wanted ones, because some may say the same."""
+REDIS_SECONDS = 0.25
+
+
+class Caches:
+    """What questions brought to light before: their vectors, and the hits of whole searches."""
+
+    def __init__(self, shared: SharedMemory | None = None) -> None:
+        self.shared = shared or SharedMemory()
+        self.vectors: TieredCache[Vectors] = TieredCache(
+            name="vectors",
+            encode=lambda vector: vector.astype("<f4").tobytes(),
+            decode=lambda found: np.frombuffer(found, "<f4").astype(np.float32),
+            size=lambda vector: vector.nbytes,
+            max_bytes=VECTOR_BYTES,
+            shared=self.shared,
+        )
+        self.hits: TieredCache[list[Hit]] = TieredCache(
+            name="search",
+            encode=msgspec.msgpack.Encoder().encode,
+            decode=msgspec.msgpack.Decoder(list[Hit]).decode,
+            size=lambda hits: sum(700 + 2 * len(hit.text) for hit in hits),
+            max_bytes=HIT_BYTES,
+            shared=self.shared,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +63,12 @@ class Knowledge:
     database: Database
     store: VectorStore
     embedder: Embedder
-    questions: TTLCache[tuple[UUID, str, str], Vectors] = field(
-        default_factory=lambda: TTLCache(maxsize=CACHED_BYTES, ttl=CACHE_SECONDS, getsizeof=_cached_size)
-    )
+    caches: Caches = field(default_factory=Caches)
 
     async def close(self) -> None:
-        """Close the embedder's connections; the database is the caller's."""
+        """Close the embedder's connections and the cache's; the database is the caller's."""
         await self.embedder.close()
-
-
-def _cached_size(vector: Vectors) -> int:
-    """Bytes of a remembered question, with its key and what surrounds both."""
-    return vector.nbytes + 500
+        await self.caches.shared.close()
 
 
 def open_knowledge(settings: Settings, database: Database, models_dir: Path = MODELS_DIR) -> Knowledge:
@@ -56,7 +81,18 @@ def open_knowledge(settings: Settings, database: Database, models_dir: Path = MO
         database=database,
         store=vector_store.create(settings.qdrant, database),
         embedder=embeddings.create(settings.embeddings, models_dir),
+        caches=Caches(SharedMemory(_redis(settings))),
     )
+
+
+def _redis(settings: Settings) -> "Redis | None":
+    """A client that gives up at once: what it could save is a few milliseconds."""
+    if settings.redis.url is None:
+        return None
+    client: Redis = Redis.from_url(
+        settings.redis.url, socket_connect_timeout=REDIS_SECONDS, socket_timeout=REDIS_SECONDS, max_connections=64
+    )
+    return client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,16 +185,18 @@ async def retrieve_context(
     limit: int = 8,
     filters: SearchFilters | None = None,
     language: str | None = None,
+    history: Sequence[str] = (),
 ) -> list[Hit]:
-    """The chunks that most likely answer the question, best first.
+    """The chunks that most likely answer the question, best first, and no two that say the same.
 
     Args:
         knowledge: store and embedder.
         scope: whose knowledge.
         question: in the customer's words; only its first 4,000 characters count.
         limit: most hits to return.
-        filters: narrows the sources.
+        filters: narrows the sources. Sources that are not valid now never answer.
         language: of the question where its own words do not tell, such as the brand's.
+        history: what the customer said before, oldest first, for a question that leans on it.
 
     Returns:
         At most `limit` hits; none if the question has no words or the brand has no knowledge.
@@ -166,33 +204,47 @@ async def retrieve_context(
     Raises:
         Unavailable: the embedding provider is away.
     """
-    question = " ".join(question.split())[:LONGEST_QUESTION]
+    question = " ".join(followup.search_text(question, history).split())[:LONGEST_QUESTION]
     terms = query_terms(question, language)
     if not terms or limit < 1:
         return []
-    narrowed = await _resolve(knowledge.database, scope, filters)
-    vector = await embed_question(knowledge, scope, question)
-    candidates = await knowledge.store.search(
-        scope,
-        vector,
-        terms,
-        limit,
-        depth=max(DEPTH, limit),
-        embedder=knowledge.embedder.name,
-        filters=narrowed,
-        unfamiliarity=knowledge.embedder.unfamiliarity(question),
-    )
-    return [_hit(item) for item in candidates]
+    async with knowledge.database.single_across_tenants() as on:
+        now = await knowledge_search.brand_now(on, scope.tenant_id, scope.brand_id)
+    if now is None:
+        return []
+    version, invalid = now
+    narrowed = await _resolve(knowledge.database, scope, filters, frozenset(invalid))
+
+    async def search() -> list[Hit]:
+        candidates = await knowledge.store.search(
+            scope,
+            await embed_question(knowledge, scope, question),
+            terms,
+            limit + SPARE,
+            depth=max(DEPTH, limit),
+            embedder=knowledge.embedder.name,
+            filters=narrowed,
+            unfamiliarity=knowledge.embedder.unfamiliarity(question),
+        )
+        return distinct([_hit(item) for item in candidates], limit)
+
+    asked = repr((question, terms, limit, None if narrowed.source_ids is None else sorted(narrowed.source_ids)))
+    whose = f"{scope.tenant_id}:{scope.brand_id}:{version}"
+    return list(await knowledge.caches.hits.get(f"{whose}:{knowledge.embedder.name}:{_digest(asked)}", search))
 
 
 async def embed_question(knowledge: Knowledge, scope: Scope, question: str) -> Vectors:
     """The question's vector, shape (dimensions,); remembered per tenant, because customers ask alike."""
-    key = (scope.tenant_id, knowledge.embedder.name, question)
-    found = knowledge.questions.get(key)
-    if found is None:
-        found = (await knowledge.embedder.embed([question]))[0]
-        knowledge.questions[key] = found
-    return found
+
+    async def embed() -> Vectors:
+        vectors = await knowledge.embedder.embed([question])
+        return vectors.reshape(-1)
+
+    return await knowledge.caches.vectors.get(f"{scope.tenant_id}:{knowledge.embedder.name}:{_digest(question)}", embed)
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _hit(item: Candidate) -> Hit:
@@ -214,13 +266,14 @@ def _hit(item: Candidate) -> Hit:
     )
 
 
-async def _resolve(database: Database, scope: Scope, filters: SearchFilters | None) -> Filters:
-    """Tags and languages are the sources' own: they become a set of sources, so that no store must know them."""
-    if filters is None:
-        return Filters()
-    if not filters.tags and not filters.languages:
-        return Filters(source_ids=filters.source_ids)
+async def _resolve(
+    database: Database, scope: Scope, filters: SearchFilters | None, invalid: frozenset[UUID]
+) -> Filters:
+    """Tags, languages and validity are the sources' own: they become a set of sources, so that no store knows them."""
+    named = filters.source_ids if filters else None
+    tags, languages = (filters.tags, filters.languages) if filters else ((), ())
+    if not tags and not languages and (named is not None or not invalid):
+        return Filters(source_ids=None if named is None else named - invalid)
     async with database.direct(scope.tenant_id) as on:
-        found = await knowledge_search.matching_sources(on, scope.brand_id, filters.tags, filters.languages)
-    chosen = frozenset(found)
-    return Filters(source_ids=chosen if filters.source_ids is None else chosen & filters.source_ids)
+        chosen = frozenset(await knowledge_search.matching_sources(on, scope.brand_id, tags, languages))
+    return Filters(source_ids=chosen if named is None else chosen & named)

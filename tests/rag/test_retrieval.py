@@ -1,17 +1,22 @@
 """Questions over stored chunks: fusion, filters, caches, tenants, change of embedder."""
 
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from redis.asyncio import Redis
 
 from packages.core.config import Settings
+from packages.core.db.base import now
 from packages.core.db.session import Database
 from packages.core.errors import NotFound
+from packages.rag.caches import SharedMemory
 from packages.rag.documents import Scope
 from packages.rag.embeddings.hashing import HashingEmbedder
 from packages.rag.ingest import Upload, ingest_document
 from packages.rag.retrieval import (
+    Caches,
     Knowledge,
     SearchFilters,
     initialize_brand_knowledge,
@@ -86,8 +91,65 @@ class TestRetrieveContext:
             await retrieve_context(knowledge, asked, "How long do  refunds take?")
         assert embedder.calls == 2
 
+    async def test_a_search_is_remembered_until_the_knowledge_changes(
+        self, knowledge: Knowledge, scope: Scope, redis: Redis
+    ) -> None:
+        await ingest(knowledge, scope, "Refunds take five days.")
+        processes = [replace(knowledge, caches=Caches(SharedMemory(redis))) for _ in range(2)]
+        for process in (*processes, *processes):
+            assert len(await retrieve_context(process, scope, "How long do refunds take?")) == 1
+        assert len(await redis.keys(f"parley:search:{scope.tenant_id}:{scope.brand_id}:1:*")) == 1
+        await ingest(knowledge, scope, "Refunds by card take nine days.")
+        for process in processes:
+            assert len(await retrieve_context(process, scope, "How long do refunds take?")) == 2
+
+    async def test_hits_come_back_whole_from_redis(self, knowledge: Knowledge, scope: Scope, redis: Redis) -> None:
+        await ingest(knowledge, scope, "# Shop\n\n## Refunds\n\nRefunds take five days.")
+        processes = [replace(knowledge, caches=Caches(SharedMemory(redis))) for _ in range(2)]
+        first, second = [await retrieve_context(process, scope, "refunds") for process in processes]
+        assert first == second
+        assert second[0].location.headings == ("Shop", "Refunds")
+
+    @pytest.mark.parametrize(
+        ("dates", "answers"),
+        [
+            ({"valid_from": now() + timedelta(days=1)}, False),
+            ({"valid_until": now() - timedelta(days=1)}, False),
+            ({"valid_from": now() - timedelta(days=1), "valid_until": now() + timedelta(days=1)}, True),
+        ],
+        ids=["not yet", "no more", "now"],
+    )
+    @pytest.mark.parametrize("narrowed", ["", "by source", "by tag"])
+    async def test_a_source_answers_while_it_is_valid(
+        self, knowledge: Knowledge, scope: Scope, dates: dict[str, object], answers: bool, narrowed: str
+    ) -> None:
+        lasting = await ingest(knowledge, scope, "Refunds need a receipt.", tags=["shop"])
+        dated = await ingest(knowledge, scope, "Refunds take five days.", tags=["shop"], **dates)
+        filters = {
+            "": None,
+            "by source": SearchFilters(source_ids=frozenset({lasting, dated})),
+            "by tag": SearchFilters(tags=("shop",)),
+        }[narrowed]
+        hits = await retrieve_context(knowledge, scope, "refunds", filters=filters)
+        assert {hit.source_id for hit in hits} == ({lasting, dated} if answers else {lasting})
+
+    async def test_what_two_sources_say_comes_once(self, knowledge: Knowledge, scope: Scope) -> None:
+        sources = {await ingest(knowledge, scope, "Refunds take five days.") for _ in range(2)}
+        [hit] = await retrieve_context(knowledge, scope, "refunds")
+        assert {hit.source_id, *hit.also_in} == sources
+
+    async def test_a_question_that_leans_is_understood_from_the_conversation(
+        self, knowledge: Knowledge, scope: Scope
+    ) -> None:
+        await ingest(knowledge, scope, "Refunds to business accounts take nine days.")
+        await ingest(knowledge, scope, "To open business accounts takes an hour.")
+        hits = await retrieve_context(
+            knowledge, scope, "And for business accounts?", history=["How many days do refunds take?"]
+        )
+        assert hits[0].text == "Refunds to business accounts take nine days."
+
     async def test_the_limit_holds(self, knowledge: Knowledge, scope: Scope) -> None:
-        await ingest(knowledge, scope, "\n\n".join(f"## Part {number}\n\nRefund text." for number in range(9)))
+        await ingest(knowledge, scope, "\n\n".join(f"## Part {number}\n\nRefund text {number}." for number in range(9)))
         assert len(await retrieve_context(knowledge, scope, "refund", limit=3)) == 3
         assert await retrieve_context(knowledge, scope, "refund", limit=0) == []
 

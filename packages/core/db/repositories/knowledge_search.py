@@ -137,10 +137,33 @@ _PLACES = Statement(
     "SELECT id, source_id, position FROM knowledge_chunk "
     "WHERE id = ANY(CAST(:ids AS uuid[])) AND brand_id = :brand_id"
 )
-_MATCHING = Statement(
-    "SELECT id FROM knowledge_source WHERE brand_id = :brand_id AND tags @> CAST(:tags AS text[]) "
-    "AND (cardinality(CAST(:languages AS text[])) = 0 OR language = ANY(CAST(:languages AS text[])))"
+_INVALID = (
+    "(s.valid_from IS NOT NULL OR s.valid_until IS NOT NULL) "
+    "AND (s.valid_from > now() OR s.valid_until <= now()) IS TRUE"
 )
+_BRAND_NOW = Statement(
+    (
+        "SELECT b.knowledge_version, ARRAY(SELECT s.id FROM knowledge_source s WHERE s.brand_id = :brand_id "
+        "AND s.tenant_id = :tenant_id AND {invalid} ORDER BY s.id) "
+        "FROM brand b WHERE b.id = :brand_id AND b.tenant_id = :tenant_id"
+    ).replace("{invalid}", _INVALID)
+)
+_MATCHING = Statement(
+    (
+        "SELECT id FROM knowledge_source s WHERE brand_id = :brand_id AND tags @> CAST(:tags AS text[]) "
+        "AND (cardinality(CAST(:languages AS text[])) = 0 OR language = ANY(CAST(:languages AS text[]))) "
+        "AND NOT ({invalid})"
+    ).replace("{invalid}", _INVALID)
+)
+
+
+async def brand_now(on: Transaction, tenant_id: UUID, brand_id: UUID) -> tuple[int, list[UUID]] | None:
+    """The knowledge version of a tenant's brand, and which of its sources are not valid now; None without such a brand.
+
+    Names the tenant itself, so that it can run as one round trip of the role that sees all.
+    """
+    rows = await _BRAND_NOW.fetch(on, tenant_id=tenant_id, brand_id=brand_id)
+    return (rows[0][0], rows[0][1]) if rows else None
 
 
 async def survey(
@@ -204,7 +227,7 @@ async def places(on: Transaction, brand_id: UUID, ids: Sequence[UUID]) -> dict[U
 async def matching_sources(
     on: Transaction, brand_id: UUID, tags: Sequence[str], languages: Sequence[str]
 ) -> list[UUID]:
-    """Sources that bear all of the tags, in one of the languages (any, if none is named)."""
+    """Sources that are valid now and bear all of the tags, in one of the languages (any, if none is named)."""
     return [row[0] for row in await _MATCHING.fetch(on, brand_id=brand_id, tags=tags, languages=languages)]
 
 

@@ -64,6 +64,12 @@ class KnowledgeSource(TenantRow, table=True):
             "id",
             postgresql_where=text("status IN ('queued', 'processing')"),
         ),
+        # What is not valid just now is asked with every search.
+        Index(
+            "ix_knowledge_source_validity",
+            "brand_id",
+            postgresql_where=text("valid_from IS NOT NULL OR valid_until IS NOT NULL"),
+        ),
         Index("ix_knowledge_source_refresh_at", "refresh_at", postgresql_where=text("refresh_at IS NOT NULL")),
         Index("ix_knowledge_source_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
         # What a tenant's quota is spent on is one read of this index.

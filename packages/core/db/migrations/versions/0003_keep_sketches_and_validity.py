@@ -21,6 +21,13 @@ def upgrade() -> None:
     """Apply."""
     for column in ("valid_from", "valid_until"):
         op.add_column("knowledge_source", sa.Column(column, sa.DateTime(timezone=True), nullable=True))
+    op.create_index(
+        "ix_knowledge_source_validity",
+        "knowledge_source",
+        ["brand_id"],
+        unique=False,
+        postgresql_where=sa.text("valid_from IS NOT NULL OR valid_until IS NOT NULL"),
+    )
     op.drop_index("hnsw_knowledge_vector_384", table_name="knowledge_vector")
     op.add_column(
         "knowledge_vector",
@@ -50,5 +57,6 @@ def downgrade() -> None:
         "CREATE INDEX hnsw_knowledge_vector_384 ON knowledge_vector USING hnsw "
         "((embedding::vector(384)) vector_cosine_ops) WHERE vector_dims(embedding) = 384"
     )
+    op.drop_index("ix_knowledge_source_validity", table_name="knowledge_source")
     for column in ("valid_until", "valid_from"):
         op.drop_column("knowledge_source", column)
