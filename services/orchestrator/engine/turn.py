@@ -16,6 +16,7 @@ from packages.core.domain.tenants import BrandProfile
 from packages.rag.documents import Hit, Scope
 from packages.rag.retrieval import Knowledge, SearchFilters, open_knowledge, retrieve_context
 from services.orchestrator.engine import followup, grounding, guardrails, intents, metrics, phrases, prompt
+from services.orchestrator.engine.compression import Compressed, compress
 from services.orchestrator.engine.confidence import THRESHOLD
 from services.orchestrator.engine.extractive import ExtractiveAnswerer
 from services.orchestrator.engine.llm.chain import Chain
@@ -231,14 +232,15 @@ class Engine:
 
     async def _from_models(self, turn: _Turn, inspected: guardrails.Inspected) -> tuple[bool, _Draft | None]:
         """Whether the models settled the matter, and their draft; none if they say that the knowledge has no answer."""
+        known = await self._shortened(turn, inspected.hits)
         outcome = await self._models.complete(
-            prompt.build(turn.brand, inspected.hits, inspected.question, inspected.history)
+            prompt.build(turn.brand, known.hits, inspected.question, inspected.history)
         )
         turn.trace["attempts"] = [attempt.as_dict() for attempt in outcome.attempts]
         if outcome.completion is None:
             return False, None
         checked = await grounding.verify(
-            outcome.completion.text, inspected.hits, turn.language, self.knowledge.embedder
+            outcome.completion.text, known.originals, turn.language, self.knowledge.embedder
         )
         turn.trace["grounding"] = checked.as_dict()
         if checked.refused:
@@ -246,12 +248,22 @@ class Engine:
         if not checked.citations:
             return False, None
         draft = _Draft(
-            text=checked.text,
+            text=phrases.signed(checked.text, turn.brand, turn.language),
             citations=checked.citations,
             confidence=round(checked.confidence, 4),
             drafted_by=outcome.completion.model,
         )
         return True, draft
+
+    async def _shortened(self, turn: _Turn, hits: Sequence[Hit]) -> Compressed:
+        """The chunks as a model gets them: whole, or what fits into the brand's `context_tokens`."""
+        budget = turn.brand.settings.get("context_tokens")
+        if not isinstance(budget, int) or budget <= 0:
+            return Compressed(tuple(hits), tuple(hits), 0, 0)
+        embedder = self.knowledge.embedder
+        found = await compress(turn.trace["query"], hits, budget, self._extractive, embedder)
+        turn.trace["compression"] = found.as_dict()
+        return found
 
     async def _from_passages(self, turn: _Turn, hits: Sequence[Hit]) -> _Draft | None:
         extract = await self._extractive.answer(turn.trace["query"], hits)
@@ -259,8 +271,9 @@ class Engine:
             return None
         turn.trace["signals"] = extract.signals.as_dict()
         text, citations = grounding.quoted(extract.passages)
+        first = all(item.author == "customer" for item in turn.history)
         return _Draft(
-            text=text,
+            text=phrases.framed(text, turn.brand, turn.language, first=first),
             citations=citations,
             confidence=round(extract.confidence, 4),
             drafted_by=self._extractive.name,

@@ -130,6 +130,17 @@ class TestPrompt:
         )
         assert user.index("<<<KNOWLEDGE") < user.index("[1] (") < user.index("KNOWLEDGE>>>") < user.rindex(QUESTION)
 
+    async def test_a_brands_budget_shortens_the_knowledge(
+        self, engine: Engine, brand: BrandProfile, server: LLMServer
+    ) -> None:
+        server.answers("Select “Delete account” from the menu and enter your password to confirm [1].")
+        answer = await engine.answer(replace(brand, settings={"context_tokens": 120}), QUESTION)
+        spent = answer.trace["compression"]
+        assert spent["tokens_after"] < 200 < spent["tokens_before"]
+        assert answer.citations[0].quote in next(
+            item["text"] for item in answer.context if item["chunk_id"] == answer.citations[0].chunk_id
+        )
+
     async def test_personal_data_does_not_leave(self, engine: Engine, brand: BrandProfile, server: LLMServer) -> None:
         history = [HistoryMessage("customer", "I am bob@example.com"), HistoryMessage("bot", "Hello.")]
         await engine.answer(brand, "How do I delete my account? Call me at +1 415 555 2671.", history)
