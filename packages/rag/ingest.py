@@ -11,6 +11,7 @@ import numpy as np
 
 from packages.core.db.base import now
 from packages.core.db.repositories import knowledge as rows
+from packages.core.db.repositories.knowledge_quotas import used
 from packages.core.db.tables.knowledge import KnowledgeSource, KnowledgeVersion
 from packages.core.domain.knowledge import SourceStatus
 from packages.core.storage import ObjectStore
@@ -50,10 +51,10 @@ class Superseded(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What indexing is bound to: the source's epoch, and the chunks that its tenant may still add. None: nothing."""
+    """What indexing is bound to: the source's epoch, and the chunks that its tenant may have in all. None: nothing."""
 
     epoch: int | None = None
-    most_chunks: int | None = None
+    max_chunks: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +106,7 @@ async def ingest_document(
     await report("chunk", 0, 1)
     language = _language(upload, document)
     chunks = await _chunk(knowledge, upload, document, language, options)
-    if terms.most_chunks is not None and len(chunks) > terms.most_chunks:
-        raise UnreadableDocument(
-            f"This document has {len(chunks)} chunks, and the quota leaves room for {max(0, terms.most_chunks)}. "
-            "Delete sources that are not needed, or ask for a larger quota, and retry.",
-            code="quota_exceeded",
-        )
+    await _check_quota(knowledge, scope, source_id, len(chunks), terms)
     vectors, embedded = await _embed(knowledge, scope, source_id, chunks, report)
     await report("store", 0, 1)
     read = _Read(document, key, language, fingerprint)
@@ -195,6 +191,21 @@ async def _finish_unchanged(
         _mark_ready(source)
         return Ingested(
             version=source.version, chunk_count=source.chunk_count, unchanged=True, language=source.language
+        )
+
+
+async def _check_quota(knowledge: Knowledge, scope: Scope, source_id: UUID, chunks: int, terms: Terms) -> None:
+    """Refuse before embedding costs anything. Documents that are read at the same moment do not see one another."""
+    if terms.max_chunks is None:
+        return
+    async with knowledge.database.tenant(scope.tenant_id) as session:
+        present = await used(session, scope.tenant_id, besides=source_id)
+    room = max(0, terms.max_chunks - present.chunks)
+    if chunks > room:
+        raise UnreadableDocument(
+            f"This document has {chunks} chunks, and the quota of {terms.max_chunks} leaves room for {room}. "
+            "Delete sources that are not needed, or ask the operator for a larger quota, and retry.",
+            code="quota_exceeded",
         )
 
 

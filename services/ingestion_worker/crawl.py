@@ -194,7 +194,7 @@ class _Crawl:
         return CrawledPage(url=item.url, change=Change.UNCHANGED, state=before)
 
     def _failed(self, item: _Waiting, error: FetchFailed, before: PageState | None) -> CrawledPage | None:
-        if item.depth == 0 and before is None:
+        if item.depth == 0:  # without it nothing else is met, and a whole site would seem to be gone
             raise error
         if error.code in _GONE:
             return CrawledPage(url=item.url, change=Change.GONE, state=before) if before else None

@@ -124,7 +124,7 @@ async def _index(worker: Worker, held: Claim, upload: Upload, report: Progress) 
     asset = held.asset
     await worker.knowledge.store.initialize(worker.knowledge.embedder.dimensions, worker.knowledge.embedder.name)
     scope = Scope(tenant_id=UUID(asset.tenant_id), brand_id=UUID(asset.brand_id))
-    terms = Terms(epoch=held.epoch, most_chunks=await _room(worker, held))
+    terms = Terms(epoch=held.epoch, max_chunks=await _quota(worker, asset.tenant_id))
     try:
         return await ingest_document(
             worker.knowledge,
@@ -139,13 +139,9 @@ async def _index(worker: Worker, held: Claim, upload: Upload, report: Progress) 
         raise LostClaim(asset.source_id) from None
 
 
-async def _room(worker: Worker, held: Claim) -> int:
-    """Chunks that the tenant's other sources leave room for."""
-    tenant_id = UUID(held.asset.tenant_id)
+async def _quota(worker: Worker, tenant_id: str) -> int:
     async with worker.database.tenant(tenant_id) as session:
-        quota = await knowledge_quotas.quota(session, tenant_id, worker.settings.knowledge)
-        usage = await knowledge_quotas.used(session, tenant_id, besides=UUID(held.asset.source_id))
-    return max(0, quota.chunks - usage.chunks)
+        return (await knowledge_quotas.quota(session, UUID(tenant_id), worker.settings.knowledge)).chunks
 
 
 async def _clear_away(worker: Worker, held: Claim) -> None:
