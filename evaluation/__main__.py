@@ -8,13 +8,14 @@ from pathlib import Path
 
 import uvloop
 
-from evaluation import abstention, grouping, retrieval
+from evaluation import abstention, answers, grouping, retrieval
 from evaluation.report import Report, markdown
 from services.local.schema import ROOT
 
 SUITES: dict[str, Callable[[], Awaitable[Report]]] = {
     "retrieval": retrieval.evaluate,
     "abstention": abstention.evaluate,
+    "answers": answers.evaluate,
     "grouping": grouping.evaluate,
 }
 
