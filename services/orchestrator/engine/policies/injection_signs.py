@@ -28,7 +28,7 @@ _TELL = (
     r"list|see|read|view|dump|complete|continue|copy|disclose|paste|describe|explain|confirm|provide|"
     r"what(?:['’]s| is| are| was| were| did)|opposite of)"
 )
-_SECRET_WORD = (
+_KEYWORD = (
     r"\b(?:passwords?|passwort\w*|contraseñas?|mots? de passe|senhas?|parola d'ordine|şifre\w*|parola\w*|mật khẩu|"
     r"kata sandi|wachtwoord\w*|hasł[oa]|lösenord\w*)"
 )
@@ -93,7 +93,7 @@ LATIN = {
     "persuasion": [
         r"\bi(?:['’]ll| will| can) (?:give|pay|tip|send) you .{0,20}(?:\$|dollars?|euros?|money|tip).{0,20}\bif "
         r"you\b",
-        rf"\bi need (?:you to (?:confirm|tell|share|give|reveal)\b.{{0,30}})?(?:the|your) {_SECRET_WORD}\b",
+        rf"\bi need (?:you to (?:confirm|tell|share|give|reveal)\b.{{0,30}})?(?:the|your) {_KEYWORD}\b",
         r"\b(?:national security|security of the (?:country|nation)|life or death|someone will die|lives depend)\b",
         r"\b(?:write|create|compose|draft|schreib\w*|escrib\w+|scriv\w+|rédig\w+)\b.{0,50}\bphishing\b",
     ],
@@ -146,15 +146,15 @@ LATIN = {
         r"page|option|length|link|is|change))",
         r"\bpasswords? (?:for|to|of) (?:our|your) (?:system|account|server)\b|\bpasswords?\b.{0,40}\bconfirm ours\b",
         rf"(?:cuál es|quel(?:le)? est|qual[’' ]?è|qual é|was ist|wie lautet|nedir|là gì|ano ang|apa(?:kah)?|qué "
-        rf"es) .{{0,20}}{_SECRET_WORD}",
-        rf"{_SECRET_WORD} .{{0,15}}(?:là gì|nedir|ne\?)",
+        rf"es) .{{0,20}}{_KEYWORD}",
+        rf"{_KEYWORD} .{{0,15}}(?:là gì|nedir|ne\?)",
         rf"\b(?:dime|dame|diga|d[eê]-me|dimmi|dammi|donne|dis|gib|sag|nenn|geben|confirm\w*|compart\w+|partag\w+|"
         rf"condivid\w+|"
         rf"bestätig\w+|xác nhận|paylaş\w*|berikan|ibigay|sabihin)\b.{{0,40}}(?:el|la|le|il|das|su|sua|tu|ton|"
         rf"votre|ihr|dein|o|"
-        rf"a|ang|mật|senin)? ?{_SECRET_WORD}",
-        rf"\b(?:poem|haiku|song|story|poema|poesia|tula|thơ|şiir|gedicht|poème)\b.{{0,30}}\b{_SECRET_WORD}",
-        rf"{_SECRET_WORD}.{{0,40}}base ?64|\b(?:ihr|dein|euer|votre|ton|su|tu|sua|tua|onun) {_SECRET_WORD} (?:geben|"
+        rf"a|ang|mật|senin)? ?{_KEYWORD}",
+        rf"\b(?:poem|haiku|song|story|poema|poesia|tula|thơ|şiir|gedicht|poème)\b.{{0,30}}\b{_KEYWORD}",
+        rf"{_KEYWORD}.{{0,40}}base ?64|\b(?:ihr|dein|euer|votre|ton|su|tu|sua|tua|onun) {_KEYWORD} (?:geben|"
         rf"sagen|verraten|nennen)",
         r"\b(?:prompt del sistema|prompt do sistema|systemprompt|prompt système|sistem istemi|prompt sistem)\b",
         r"\bimport(?:ant|ante|ant que)? .{0,12}\b(?:compart|partag|share|paylaş)\w*.{0,25}\b(?:senha|e-?mail|"
