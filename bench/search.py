@@ -1,6 +1,7 @@
 """Search: how long a question to the knowledge takes, embedding included, and whether other tenants' knowledge costs.
 
-The chunks are filled in as rows: their words follow Zipf's law, their vectors lie around those of real sentences.
+The chunks are filled in as rows: their words are as frequent as words are, and their vectors lie around those of real
+sentences.
 """
 
 import time
@@ -25,6 +26,8 @@ GOALS = {10_000: 25.0, 100_000: 40.0}
 OTHERS, CHUNKS_OF_OTHERS = 100, 500
 CHUNKS_OF_SOURCE = 10
 WORDS_OF_CHUNK, VOCABULARY = 60, 20_000
+_WEIGHTS = 1 / (np.arange(VOCABULARY) + 40.0) ** 1.05
+_COMMON = _WEIGHTS / _WEIGHTS.sum()
 QUESTIONS = 200
 TOPICS = (
     "How can I change the delivery address of my order?",
@@ -100,7 +103,7 @@ async def _ask(knowledge: Knowledge, scope: Scope, seconds: float) -> tuple[floa
     taken: list[float] = []
     until = time.monotonic() + seconds
     for number in range(QUESTIONS + 10):
-        words = " ".join(_words(random, 5))
+        words = " ".join(_words(random, 4))
         question = f"{TOPICS[number % len(TOPICS)]} {words}"
         began = time.perf_counter()
         await retrieve_context(knowledge, scope, question, limit=6)
@@ -171,5 +174,5 @@ def _array(numbers: Iterable[int]) -> str:
 
 
 def _words(random: np.random.Generator, count: int) -> list[str]:
-    """Words by Zipf's law: the first stands in most chunks, as words of a brand's trade do."""
-    return [f"word{rank}" for rank in np.minimum(random.zipf(1.2, count), VOCABULARY).tolist()]
+    """Words as texts have them beside stop words, by the law of Zipf and Mandelbrot: the first in one of six chunks."""
+    return [f"word{rank}" for rank in random.choice(VOCABULARY, count, p=_COMMON).tolist()]

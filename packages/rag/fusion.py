@@ -79,8 +79,9 @@ def _means(own: Mapping[Place, float], lexical: LexicalScores) -> dict[UUID, flo
     for (source, position), score in own.items():
         by_source[source].append(score)
         last[source] = max(last.get(source, -1), position)
+    seen = lexical.last_positions(last)
     return {
-        source: _mean(scores, min(BEST_OF_SOURCE, max(last[source], lexical.last_position(source)) + 1), floor)
+        source: _mean(scores, min(BEST_OF_SOURCE, max(last[source], seen[source]) + 1), floor)
         for source, scores in by_source.items()
     }
 

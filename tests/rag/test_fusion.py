@@ -5,7 +5,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from packages.rag.bm25 import CorpusStatistics, LexicalScores, Place, Postings, score
+from packages.rag.bm25 import CorpusStatistics, LexicalScores, Place, Postings, score, source_keys
 from packages.rag.fusion import LEXICAL, OF_SOURCE, fuse
 
 FIRST, SECOND, THIRD = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -15,9 +15,9 @@ def lexical(frequencies: dict[Place, int]) -> LexicalScores:
     """Of a question with one term, which stands so often in these chunks of 5 terms."""
     places = list(frequencies)
     postings = Postings(
-        [source for source, _ in places],
-        [0] * len(places),
-        [1] * len(places),
+        source_keys([source for source, _ in places]),
+        np.zeros(len(places), dtype=np.int64),
+        np.ones(len(places), dtype=np.int64),
         np.array([position for _, position in places], dtype=np.int32),
         np.array(list(frequencies.values()), dtype=np.int32),
         np.full(len(places), 5, dtype=np.int32),

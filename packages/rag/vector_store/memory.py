@@ -158,9 +158,9 @@ class MemoryVectorStore:
             if (places := [place for place, counts in enumerate(source.terms) if term in counts])
         ]
         postings = bm25.Postings(
-            [source_id for source_id, _, _, _ in runs],
-            [number for _, number, _, _ in runs],
-            [len(places) for _, _, places, _ in runs],
+            bm25.source_keys([source_id for source_id, _, _, _ in runs]),
+            np.array([number for _, number, _, _ in runs], dtype=np.int64),
+            np.array([len(places) for _, _, places, _ in runs], dtype=np.int64),
             np.array([place for _, _, places, _ in runs for place in places], dtype=np.int32),
             np.array([source.terms[place][terms[number]] for _, number, places, source in runs for place in places]),
             np.array([source.terms[place].total() for _, _, places, source in runs for place in places]),

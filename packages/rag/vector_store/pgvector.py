@@ -197,9 +197,9 @@ _SMALL = np.dtype([("size", ">i4"), ("value", ">i2")])
 
 def _postings(found: lookup.Survey) -> bm25.Postings:
     return bm25.Postings(
-        found.run_sources,
-        found.run_terms,
-        found.run_counts,
+        np.frombuffer(found.run_sources, bm25.SOURCE),
+        np.frombuffer(found.run_terms, ">i4"),
+        np.frombuffer(found.run_counts, ">i4"),
         np.frombuffer(found.positions, _POSITION)["value"],
         np.frombuffer(found.frequencies, _SMALL)["value"],
         np.frombuffer(found.lengths, _SMALL)["value"],

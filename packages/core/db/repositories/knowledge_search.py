@@ -48,17 +48,18 @@ class Survey:
     """What the first look at a brand gives.
 
     `near` are places (source, position) with their cosine, nearest first; None if the brand is larger than an exact
-    search was allowed for. The other fields are runs of postings: for each run its source, its term's number (from
-    0), and how many places it has; and the runs' arrays end to end, as PostgreSQL's binary format has an array's
-    elements: a big-endian 32-bit length before each number, of 32 bits in `positions` and 16 bits in the others.
+    search was allowed for. The other fields are runs of postings end to end, in big-endian binary: for each run its
+    source (16 bytes), its term's number from 0 and how many places it has (32 bits each); and the runs' arrays, as
+    PostgreSQL's binary format has an array's elements: a 32-bit length before each number, of 32 bits in `positions`
+    and 16 bits in the others.
     """
 
     chunks: int
     terms: int
     near: dict[tuple[UUID, int], float] | None
-    run_sources: list[UUID]
-    run_terms: list[int]
-    run_counts: list[int]
+    run_sources: bytes
+    run_terms: bytes
+    run_counts: bytes
     positions: bytes
     frequencies: bytes
     lengths: bytes
@@ -99,13 +100,14 @@ _SURVEY = Statement(
         "FROM knowledge_posting WHERE brand_id = :brand_id AND term = ''), "
         "near AS (SELECT array_agg(source_id) AS sources, array_agg(position) AS positions, "
         "array_agg(cosine) AS cosines FROM ({exact}) n), "
-        "runs AS (SELECT array_agg(source_id) AS sources, array_agg(number) AS numbers, array_agg(count) AS counts, "
+        "runs AS (SELECT string_agg(uuid_send(source_id), ''::bytea) AS sources, "
+        "string_agg(int4send(number), ''::bytea) AS numbers, string_agg(int4send(count), ''::bytea) AS counts, "
         "string_agg(positions, ''::bytea) AS positions, string_agg(frequencies, ''::bytea) AS frequencies, "
         "string_agg(lengths, ''::bytea) AS lengths FROM (SELECT source_id, "
         "array_position(CAST(:terms AS text[]), CAST(term AS text)) - 1 AS number, cardinality(positions) AS count, "
         "substring(array_send(positions) FROM 21) AS positions, "
         "substring(array_send(frequencies) FROM 21) AS frequencies, substring(array_send(lengths) FROM 21) AS lengths "
-        "FROM knowledge_posting WHERE brand_id = :brand_id AND term = ANY(CAST(:terms AS text[])) ORDER BY number) r) "
+        "FROM knowledge_posting WHERE brand_id = :brand_id AND term = ANY(CAST(:terms AS text[]))) r) "
         "SELECT corpus.chunks, corpus.terms, near.sources, near.positions, near.cosines, runs.sources, runs.numbers, "
         "runs.counts, runs.positions, runs.frequencies, runs.lengths FROM corpus, near, runs"
     ).replace("{exact}", _EXACT)
@@ -175,8 +177,7 @@ async def survey(
     [row] = await _SURVEY.fetch(on, brand_id=brand_id, terms=terms, exact_limit=exact_limit, **_probed(probe))
     chunks, total = int(row[0]), int(row[1])
     near = dict(zip(zip(row[2] or (), row[3] or (), strict=True), row[4] or (), strict=True))
-    sources, numbers, counts = (column or [] for column in row[5:8])
-    positions, frequencies, lengths = (column or b"" for column in row[8:])
+    sources, numbers, counts, positions, frequencies, lengths = (column or b"" for column in row[5:])
     exact = chunks <= exact_limit
     return Survey(chunks, total, near if exact else None, sources, numbers, counts, positions, frequencies, lengths)
 
