@@ -22,7 +22,7 @@ from services.orchestrator.acting.schemas import ActionCreate
 from services.orchestrator.acting.service import Workshop
 from services.orchestrator.actions import Action
 from services.orchestrator.outside import Outside
-from tests.factories.accounts import make_tenant
+from tests.factories.accounts import TenantWithBrand, make_tenant
 from tests.factories.pipeline import SECRET_KEY
 
 LOOKUP: dict[str, Any] = {
@@ -88,8 +88,17 @@ async def make_stage(
 ) -> Stage:
     """A brand on webchat with a conversation; calls may go to this machine."""
     made = await make_tenant(database)
-    ids: dict[str, Any] = {"tenant_id": made.tenant_id, "brand_id": made.brand_id}
-    async with database.tenant(made.tenant_id) as session:
+    conversation_id, customer_id = await make_conversation(database, made)
+    guarded = outside or Outside(["127.0.0.0/8"])
+    actions = Actions(database, SecretBox(SECRET_KEY), guarded, kinds or registry.load())
+    brand = BrandProfile(id=str(made.brand_id), tenant_id=str(made.tenant_id), name="Acme")
+    return Stage(database, actions, brand, conversation_id, customer_id)
+
+
+async def make_conversation(database: Database, owner: TenantWithBrand) -> tuple[UUID, UUID]:
+    """A conversation on webchat: its id and its customer's."""
+    ids: dict[str, Any] = {"tenant_id": owner.tenant_id, "brand_id": owner.brand_id}
+    async with database.tenant(owner.tenant_id) as session:
         channel = ChannelConfig(**ids, channel="webchat", name="Site", account_id=new_id().hex, credentials=b"")
         customer = Customer(**ids, name="Crystal Minh")
         session.add_all([channel, customer])
@@ -99,7 +108,4 @@ async def make_stage(
         )
         session.add(conversation)
         await session.flush()
-    guarded = outside or Outside(["127.0.0.0/8"])
-    actions = Actions(database, SecretBox(SECRET_KEY), guarded, kinds or registry.load())
-    brand = BrandProfile(id=str(made.brand_id), tenant_id=str(made.tenant_id), name="Acme")
-    return Stage(database, actions, brand, conversation.id, customer.id)
+    return conversation.id, customer.id

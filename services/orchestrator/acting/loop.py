@@ -83,9 +83,9 @@ async def converse(
 
 
 def _any_new(ran: Sequence[Ran], before: Sequence[Ran]) -> bool:
-    """Whether a step brought anything that was not known: another result, or a first mistake."""
-    known = {one.text() for one in before}
-    return any(one.text() not in known for one in ran)
+    """Whether a step brought anything that was not known: another call, or a first mistake."""
+    known = {one.record_id or one.text() for one in before}
+    return any((one.record_id or one.text()) not in known for one in ran)
 
 
 def _messages(spoken: Spoken, asked: Sequence[Asked], ran: Sequence[Ran], step: int) -> list[Message]:

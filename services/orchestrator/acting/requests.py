@@ -90,7 +90,7 @@ def _asked(name: str, arguments: Any, names: list[str], call_id: str = "") -> As
 
 def _blocks(text: str, names: list[str]) -> tuple[str, list[Asked]]:
     """The text without its request blocks, and these."""
-    if "{" not in text:
+    if "{" not in text and "<" not in text:
         return text.strip(), []
     whole = _objects(text.strip(), names) if text.lstrip()[:1] in "{[" else None
     if whole:
@@ -118,11 +118,13 @@ def _objects(block: str, names: list[str], *, marked: bool = False) -> list[Aske
     try:
         value = loose_json.loads(block)
     except loose_json.NotJSON:
-        problem = 'The request is not valid JSON; write {"action": …, "arguments": {…}}.'
-        return [Asked("", None, "", problem)] if marked else None
+        value = None
     items = value if isinstance(value, list) else [value]
     read = [_object(item, names) for item in items]
-    return [item for item in read if item is not None] if read and all(read) else None
+    if read and all(read):
+        return [item for item in read if item is not None]
+    problem = 'The request is not valid JSON; write {"action": …, "arguments": {…}}.'
+    return [Asked("", None, "", problem)] if marked else None
 
 
 def _object(item: Any, names: list[str]) -> Asked | None:

@@ -37,6 +37,7 @@ RETURNING t.id, t.tenant_id, t.hook_attempts AS attempts, config.settings::text 
         'priority', t.priority, 'status', t.status, 'contact', t.contact, 'due_at', t.due_at,
         'created_at', t.created_at)::text AS ticket
 """)
+_ANY_DUE = Statement("SELECT EXISTS (SELECT FROM ticket WHERE hook_state = 'pending' AND hook_due_at <= now()) AS due")
 _DELIVERED = Statement("UPDATE ticket SET hook_state = 'delivered', hook_error = NULL WHERE id = :id")
 _AGAIN = Statement("""
 UPDATE ticket SET hook_state = :state, hook_error = :error, hook_due_at = now() + make_interval(secs => :pause)
@@ -74,6 +75,8 @@ class TicketWebhooks:
     async def deliver_due(self) -> int:
         """Tell of all tickets that are due now, at most `BATCH`; returns how many there were."""
         async with self._database.single_across_tenants() as connection:
+            if not (await _ANY_DUE.fetch(connection))[0].due:
+                return 0
             rows = await _CLAIM.fetch(connection, batch=BATCH, lease=LEASE_SECONDS)
         await asyncio.gather(*(self._deliver(row) for row in rows))
         return len(rows)
