@@ -8,12 +8,13 @@ from pathlib import Path
 
 import uvloop
 
-from evaluation import abstention, answers, grouping, retrieval
+from evaluation import abstention, answers, followups, grouping, retrieval
 from evaluation.report import Report, markdown
 from services.local.schema import ROOT
 
 SUITES: dict[str, Callable[[], Awaitable[Report]]] = {
     "retrieval": retrieval.evaluate,
+    "followups": followups.evaluate,
     "abstention": abstention.evaluate,
     "answers": answers.evaluate,
     "grouping": grouping.evaluate,
