@@ -113,38 +113,12 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     """A name after a strong cue may be in small letters, so words that are no names must end it."""
     words = re.finditer(r"\S+", text[start:end])
     for number, word in enumerate(words):
-        if number and word.group() in _GOES_ON:
+        if number and _GOES_ON.fullmatch(word.group()):
             return start, start + word.start() - 1
     return start, end
 
 
-_GOES_ON = frozenset(
-    [
-        "and",
-        "but",
-        "i",
-        "is",
-        "it",
-        "my",
-        "the",
-        "a",
-        "please",
-        "can",
-        "could",
-        "from",
-        "for",
-        "with",
-        "not",
-        "so",
-        "because",
-        "what",
-        "how",
-        "in",
-        "on",
-        "at",
-        "to",
-    ]
-)
+_GOES_ON = re.compile(r"and|but|i|is|it|my|the|a|please|can|could|from|for|with|not|so|because|what|how|in|on|at|to")
 
 _STREET = re.compile(
     r"street|st|str|avenue|ave?|av|road|rd|lane|ln|way|drive|dr|court|ct|square|sq|boulevard|blvd|place|terrace|"
@@ -157,37 +131,8 @@ _STREET = re.compile(
     re.IGNORECASE,
 )
 _UNIT = re.compile(r"suite|apt|apartment|unit|flat|box|psc|postbox|p\.?o|apo|fpo|dpo|usns|uscgc|uss", re.IGNORECASE)
-_JOINS = frozenset(
-    [
-        "de",
-        "del",
-        "della",
-        "di",
-        "da",
-        "do",
-        "dos",
-        "das",
-        "la",
-        "le",
-        "les",
-        "el",
-        "los",
-        "van",
-        "von",
-        "der",
-        "den",
-        "of",
-        "the",
-        "d",
-        "und",
-        "and",
-        "y",
-        "e",
-        "nan",
-        "no",
-        "in",
-        "na",
-    ]
+_JOINS = re.compile(
+    r"de|del|della|di|da|do|dos|das|la|le|les|el|los|van|von|der|den|of|the|d|und|and|y|e|nan|no|in|na", re.IGNORECASE
 )
 _WORD = re.compile(r"[\w'’∆]+(?:[./-][\w'’]+)*|[,.()\n#]|[^\S\n]+|.", re.DOTALL)
 _CUED = re.compile(
@@ -199,7 +144,7 @@ _CUED = re.compile(
     re.IGNORECASE,
 )
 _CORNER = re.compile(r"\bthe corner of (?:[^.?!\n]{3,90}?)(?=[?!\n]|\.(?:\s|$)| after | in case |$)", re.IGNORECASE)
-_EVERYDAY = frozenset(["way", "square", "drive", "place", "close", "court", "st", "tie", "via", "lane"])
+_EVERYDAY = re.compile(r"way|square|drive|place|close|court|st|tie|via|lane")
 """Street words that mean something else in small letters (a four way stop, the square root of)."""
 _BLOCK = re.compile(
     r"\d{1,6} (?!Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)(?=[^\W\d_a-z])[^\d\n]{3,40} "
@@ -257,7 +202,7 @@ def _is_stop(text: str, match: re.Match[str]) -> bool:
 def _may_belong(word: str) -> bool:
     first = word[0]
     return (
-        first.isdigit() or first.isupper() or word in {",", "\n", "(", ")", "#", "."} or word.lower() in _JOINS
+        first.isdigit() or first.isupper() or word in {",", "\n", "(", ")", "#", "."} or bool(_JOINS.fullmatch(word))
         or bool(_UNIT.fullmatch(word)) or bool(_STREET.fullmatch(word))
         or not (first.isascii() or first.islower()) or (first in "dl" and word[1:2] in {"'", "’"})
     )  # fmt: skip
@@ -269,7 +214,7 @@ def _core(text: str, start: int, end: int, cued: bool) -> tuple[int, int] | None
     words = [(match.group(), match.start() + start) for match in re.finditer(r"[\w'’]+", text[start:end])]
     numbers = [at for word, at in words if word[0].isdigit() and len(word) <= 6]
     units = [at for word, at in words if _UNIT.fullmatch(word)]
-    streets = [at for word, at in words if _STREET.fullmatch(word) and len(word) > 1 and word not in _EVERYDAY]
+    streets = [at for word, at in words if _STREET.fullmatch(word) and len(word) > 1 and not _EVERYDAY.fullmatch(word)]
     named = [at for word, at in words if word[0].isalpha() and len(word) > 2]
     if not numbers or not named or len(words) < 3:
         return None
