@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+import asyncpg
 import pytest
 from arq.constants import health_check_key_suffix, in_progress_key_prefix
 from redis.asyncio import Redis
@@ -19,10 +20,11 @@ from redis.asyncio import Redis
 from packages.core import jobs
 from packages.core.db.tables.knowledge import KnowledgeSource
 from packages.core.jobs import KnowledgeIngestJob
+from packages.rag import embeddings
 from packages.rag.documents import Scope
 from services.ingestion_worker.ingestion import Worker
 from tests.conftest import Engines
-from tests.ingestion_worker.uploads import change, chunks_of, knowledge_version, source_of, upload
+from tests.ingestion_worker.uploads import change, chunks_of, knowledge_version, run_jobs, source_of, upload
 from tests.ingestion_worker.websites import Website, answer, serving
 from tests.processes import KillableRedis, stop, venv_binary
 
@@ -140,6 +142,51 @@ async def test_a_killed_workers_source_is_taken_up_again(
     source = await ready(worker, job)
     assert (source.attempts, source.version, await knowledge_version(worker, scope)) == (2, 1, 1)
     assert [chunk.text for chunk in await chunks_of(worker, job)] == ["We open at nine."]
+
+
+async def stage_is(worker: Worker, job: KnowledgeIngestJob, stage: str) -> bool:
+    source = await source_of(worker, job)
+    assert source.status in {"queued", "processing"}, source
+    return source.stage == stage
+
+
+@asynccontextmanager
+async def brand_locked(engines: Engines, scope: Scope, *, only_if: bool) -> AsyncIterator[None]:
+    """Hold up whoever changes the brand's knowledge: in the middle of the transaction that replaces chunks."""
+    if not only_if:
+        yield
+        return
+    owner = await asyncpg.connect(engines.postgres_admin_url)
+    async with owner.transaction():
+        await owner.execute("SELECT 1 FROM brand WHERE id = $1 FOR UPDATE", scope.brand_id)
+        yield
+    await owner.close()
+
+
+@pytest.mark.parametrize("stage", ["parse", "embed", "store"])
+async def test_a_worker_killed_in_any_stage_leaves_the_old_words_and_a_source_that_gets_ready(
+    worker: Worker, scope: Scope, engines: Engines, start: Start, stage: str
+) -> None:
+    job = await upload(worker, scope, "rules.md", b"# Rules\n\nThe old rule.")
+    await run_jobs(worker, job)
+    long_text = "\n\n".join(
+        f"# Rule {number}\n\nThe new rule {number} is long. {'Word ' * 90}" for number in range(150)
+    )
+    key = f"{scope.tenant_id}/{scope.brand_id}/{job.source_id}/files/new"
+    await worker.storage.put(key, long_text.encode())
+    local_model = f"before|{embeddings.create(worker.settings.embeddings).name}"  # or it would be embedded anew
+    await change(worker, job, status="queued", storage_key=key, attempts=0, indexed_hash=local_model)
+    await jobs.enqueue_ingest(worker.queue, job)
+    async with brand_locked(engines, scope, only_if=stage == "store"):
+        process = start()
+        await until(lambda: stage_is(worker, job, stage), f"the source is in stage {stage}")
+        process.kill()
+        process.wait()
+    assert [chunk.text for chunk in await chunks_of(worker, job)] == ["The old rule."]
+    start()
+    source = await ready(worker, job)
+    assert source.attempts == 2
+    assert all("new rule" in chunk.text for chunk in await chunks_of(worker, job))
 
 
 async def test_a_killed_workers_source_moves_to_a_worker_that_lives(
