@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from evaluation import abstention, answers, followups, grouping, retrieval
+from evaluation import abstention, actions, answers, followups, grouping, retrieval
 from evaluation.report import Report, markdown
 from services.local.schema import ROOT
 
@@ -18,6 +18,7 @@ SUITES: dict[str, Callable[[], Awaitable[Report]]] = {
     "abstention": abstention.evaluate,
     "answers": answers.evaluate,
     "grouping": grouping.evaluate,
+    "actions": actions.evaluate,
 }
 
 

@@ -20,6 +20,8 @@ from services.orchestrator.acting import loose_json
 ALIKE = 0.88
 """How alike a misspelt name must be to be taken for the one that is meant, beside being the only such."""
 LONGEST_TEXT = 4000
+SHORT = 4
+"""A value of fewer letters must be a word of the customer's; longer ones may be written with spaces between."""
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WRAPPERS = frozenset({"arguments", "parameters", "args", "params", "input", "kwargs"})
@@ -219,7 +221,8 @@ def _to_pattern(text: str, pattern: str) -> str:
     """The text without the decoration that people put around identifiers (#, spaces, hyphens), if that makes it fit."""
     if re.search(pattern, text[:500]):
         return text
-    for plain in (text.lstrip("#№ ").strip(), re.sub(r"[\s#.-]", "", text), re.sub(r"[\s#.-]", "", text).upper()):
+    bare = re.sub(r"[\s#.-]", "", text)
+    for plain in (text.lstrip("#№ ").strip(), text.lower(), text.upper(), bare, bare.upper(), bare.lower()):
         if re.search(pattern, plain[:500]):
             return plain
     return text
@@ -227,9 +230,11 @@ def _to_pattern(text: str, pattern: str) -> str:
 
 def _check_said(result: Checked, schema: Mapping[str, Any], said: str) -> None:
     spoken = key(said)
+    words = {key(word) for word in said.split()}
     for name, part in schema.get("properties", {}).items():
         value = result.arguments.get(name)
         if value is None or not isinstance(part, Mapping) or not part.get("x-said"):
             continue
-        if key(str(value)) not in spoken:
+        wanted = key(str(value))
+        if wanted not in (spoken if len(wanted) >= SHORT else words):
             result.problems.append(f"{name}: the customer did not say this; ask for it instead of guessing")
