@@ -28,6 +28,7 @@ EDGES = {
     "services/ingestion_worker/ingestion.py": "job runner",
     "services/ingestion_worker/jobs.py": "job runner",
     "services/orchestrator/app.py": "the last edge of the loops",
+    "services/orchestrator/engine/guardrails.py": "one check's edge: what cannot be checked is withheld",
     "services/orchestrator/intake.py": "consumer loop",
     "services/orchestrator/turns.py": "turn runner",
 }

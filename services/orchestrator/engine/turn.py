@@ -21,7 +21,7 @@ from services.orchestrator.engine.confidence import THRESHOLD
 from services.orchestrator.engine.extractive import ExtractiveAnswerer
 from services.orchestrator.engine.llm.chain import Chain
 from services.orchestrator.engine.llm.openai_compatible import OpenAICompatible
-from services.orchestrator.engine.policies import Verdict, injection
+from services.orchestrator.engine.policies import Verdict, brand_rules, injection
 from services.orchestrator.engine.prompt import HistoryMessage
 from services.orchestrator.settings import OrchestratorSettings
 
@@ -31,6 +31,7 @@ HITS = 6
 LEASE_SHARE = 0.7
 """The models together get this share of a turn's lease; the rest is for retrieval, checks and the commit."""
 LONGEST_QUESTION = 4000
+STOPPED = frozenset({Verdict.WITHHOLD, Verdict.HANDOVER})
 
 log = structlog.get_logger(__name__)
 
@@ -194,18 +195,22 @@ class Engine:
         hits = await self._retrieve(turn)
         turn.hits = tuple(hits)
         started = time.perf_counter()
-        draft = turn.draft = await self._draft(turn, hits)
+        inspected = self._inspect(turn, hits)
+        if inspected.verdict in STOPPED:
+            return _stopped(turn, inspected.verdict)
+        draft = turn.draft = await self._draft(turn, inspected)
         turn.trace["ms"]["draft"] = _ms_since(started)
         if draft is None or draft.confidence < _threshold(turn.brand):
             return _abstention(turn, hits, draft.confidence if draft else 0.0)
         cited = {citation.chunk_id for citation in draft.citations}
         sources = [hit.text for hit in hits if str(hit.chunk_id) in cited]
-        text, findings = guardrails.inspect_reply(draft.text, sources, _region(turn.brand))
-        turn.trace["guardrails"] += [finding.as_dict() | {"where": "reply"} for finding in findings]
-        if self._reply_guard is not None:
-            text = await asyncio.to_thread(self._reply_guard.fix, text, sources, _region(turn.brand))
+        reviewed = await self._review(turn, draft.text, sources)
+        if reviewed.verdict in STOPPED:
+            return _stopped(turn, reviewed.verdict)
         turn.trace["drafted_by"] = draft.drafted_by
-        return _answer(turn, text, citations=draft.citations, confidence=draft.confidence, context=_snippets(hits))
+        return _answer(
+            turn, reviewed.text, citations=draft.citations, confidence=draft.confidence, context=_snippets(hits)
+        )
 
     async def _retrieve(self, turn: _Turn) -> list[Hit]:
         started = time.perf_counter()
@@ -216,12 +221,24 @@ class Engine:
         turn.trace["ms"]["retrieve"] = _ms_since(started)
         return hits
 
-    async def _draft(self, turn: _Turn, hits: Sequence[Hit]) -> _Draft | None:
-        """The first draft that holds: of the models, else of the extractive answerer. None if nobody can answer."""
-        inspected = guardrails.inspect_input(turn.question, turn.history, hits, _region(turn.brand))
+    def _inspect(self, turn: _Turn, hits: Sequence[Hit]) -> guardrails.Inspected:
+        rules = brand_rules.of(turn.brand)
+        inspected = guardrails.inspect_input(turn.question, turn.history, hits, _region(turn.brand), rules)
         turn.trace["guardrails"] = [
             finding.as_dict() for finding in inspected.findings if finding.verdict is not Verdict.PASS
         ]
+        return inspected
+
+    async def _review(self, turn: _Turn, text: str, sources: Sequence[str]) -> guardrails.Reviewed:
+        said = [turn.question, *(item.text for item in turn.history if item.author == "customer")]
+        reviewed = await guardrails.review_reply(
+            text, sources, turn.brand, region=_region(turn.brand), said=said, guard=self._reply_guard
+        )
+        turn.trace["guardrails"] += [finding.as_dict() | {"where": "reply"} for finding in reviewed.findings]
+        return reviewed
+
+    async def _draft(self, turn: _Turn, inspected: guardrails.Inspected) -> _Draft | None:
+        """The first draft that holds: of the models, else of the extractive answerer. None if nobody can answer."""
         if not inspected.hits:
             return None
         if inspected.safe and not self._models.is_empty:
@@ -240,7 +257,7 @@ class Engine:
         if outcome.completion is None:
             return False, None
         checked = await grounding.verify(
-            outcome.completion.text, known.originals, turn.language, self.knowledge.embedder
+            inspected.vault.restore(outcome.completion.text), known.originals, turn.language, self.knowledge.embedder
         )
         turn.trace["grounding"] = checked.as_dict()
         if checked.refused:
@@ -302,6 +319,14 @@ def _without_knowledge(turn: _Turn) -> Answer | None:
         return None
     kind, language = found
     return _answer(turn, phrases.small_talk(kind, turn.brand, language or turn.language))
+
+
+def _stopped(turn: _Turn, verdict: Verdict) -> Answer:
+    """What the guardrails leave to say: nothing but "I don't know", or that a person takes over."""
+    if verdict is Verdict.HANDOVER:
+        turn.trace["wants_person"] = True
+        return _answer(turn, phrases.handover(turn.brand, turn.language), offer_person=True)
+    return _abstention(turn, turn.hits, 0.0)
 
 
 def _abstention(turn: _Turn, hits: Sequence[Hit], confidence: float) -> Answer:

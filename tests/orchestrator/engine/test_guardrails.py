@@ -11,7 +11,7 @@ class TestInspectInput:
     def test_personal_data_is_taken_out_of_question_and_history(self) -> None:
         inspected = inspect_input("I am a@b.example", [HistoryMessage("customer", "or c@d.example")], [])
         assert inspected.question == "I am [email]"
-        assert inspected.history == (HistoryMessage("customer", "or [email]"),)
+        assert inspected.history == (HistoryMessage("customer", "or [email_2]"),)
         assert inspected.safe
 
     def test_an_attempt_is_not_safe_but_stays_a_question(self) -> None:
@@ -40,6 +40,6 @@ class TestInspectReply:
         ],
     )
     def test_what_goes_out(self, reply: str, sources: list[str], text: str, checks: list[str]) -> None:
-        fixed, findings = inspect_reply(reply, sources)
-        assert fixed == text
-        assert [finding.check for finding in findings] == checks
+        reviewed = inspect_reply(reply, sources)
+        assert reviewed.text == text
+        assert [finding.check for finding in reviewed.findings] == checks

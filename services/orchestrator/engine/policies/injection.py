@@ -17,7 +17,8 @@ CHECK = "injection"
 
 
 def _compiled(signs: dict[str, list[str]]) -> dict[str, re.Pattern[str]]:
-    """One expression per kind. Normalised as the texts are: some letters of Thai and Hindi are written in two ways."""
+    """One expression per kind. Normalised as the texts are: some letters of Thai and Hindi are written in two "
+    "ways."""
     return {
         kind: re.compile(
             unicodedata.normalize("NFKC", "|".join(f"(?:{pattern})" for pattern in patterns)),

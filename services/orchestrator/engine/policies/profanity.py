@@ -74,8 +74,10 @@ _GROUP = re.compile(
 _HOSTILE_WORDS = re.findall(
     r"\w+",
     "hate hatred detest despise loathe disdain scorn contempt disgust disgusts disgusted disgusting kill murder stab "
-    "torture eradicate exterminate executed execute slaughter die death dead plague cancer scum vermin filth parasites "
-    "uncivilised uncivilized ignorant inferior subhuman sickening fuck fucked bullshit sick rage anger furious suffer",
+    "torture eradicate exterminate executed execute slaughter die death dead plague cancer scum vermin filth "
+    "parasites "
+    "uncivilised uncivilized ignorant inferior subhuman sickening fuck fucked bullshit sick rage anger furious "
+    "suffer",
 )
 _HOSTILE = re.compile(
     r"\b(?:hate|detest\w*|despise\w*|loathe?\w*|disdain|scorn|contempt|disgust\w*|kill(?:ing)? (?:all|those|these|"
