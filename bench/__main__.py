@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import flatness, intake, memory, search, turns
+from bench import channels, flatness, intake, memory, search, turns
 from bench.report import Section, markdown, save, show
 from services.local.schema import ROOT
 
@@ -16,6 +16,7 @@ RESULTS = ROOT / "bench-results"
 Measurement = Callable[[int, float], AsyncIterator[Section]]
 MEASUREMENTS: dict[str, tuple[Measurement, float]] = {
     "intake": (intake.measure, 5.0),
+    "channels": (channels.measure, 5.0),
     "turns": (turns.measure, 20.0),
     "memory": (memory.measure, 10.0),
     "search": (search.measure, 20.0),

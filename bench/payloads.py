@@ -21,6 +21,16 @@ def whatsapp(message_id: str, *, phone_number_id: str, user: str, text: str) -> 
     return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}, separators=(",", ":")).encode()
 
 
+def batch(count: int, tag: str, *, phone_number_id: str) -> bytes:
+    """One body with many short messages, each of a customer of its own and in an entry of its own."""
+    entries: list[object] = []
+    for number in range(count):
+        user = f"1555{number:07d}"
+        body = whatsapp(f"wamid.{tag}{number:06d}", phone_number_id=phone_number_id, user=user, text="Where is it?")
+        entries += json.loads(body)["entry"]
+    return json.dumps({"object": "whatsapp_business_account", "entry": entries}, separators=(",", ":")).encode()
+
+
 def sized(message_id: str, *, phone_number_id: str, user: str, size: int = 1024) -> bytes:
     """The same, its text made as long as it takes for `size` bytes."""
     rest = len(whatsapp(message_id, phone_number_id=phone_number_id, user=user, text=""))

@@ -22,3 +22,11 @@ def test_no_message_id_comes_twice() -> None:
         for request in payloads.requests(50, tag, phone_number_id="1", path="/x", port=80)
     ]
     assert len(set(found)) == 100
+
+
+def test_a_batch_holds_as_many_messages_each_in_an_entry_of_its_own() -> None:
+    body = json.loads(payloads.batch(3, "tag", phone_number_id="77"))
+    values = [change["value"] for entry in body["entry"] for change in entry["changes"]]
+    ids = [message["id"] for value in values for message in value["messages"]]
+    assert len(body["entry"]) == len(set(ids)) == 3
+    assert {value["metadata"]["phone_number_id"] for value in values} == {"77"}
