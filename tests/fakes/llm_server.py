@@ -18,7 +18,8 @@ class Reply:
     `status` other than 200 is an error with `error` as its message. `hang` names where the server falls silent:
     before the headers, before the first token, or in the middle. `broken` names how the stream is damaged: `json` (an
     event that is none), `cut` (the connection drops), `unfinished` (ends without a finish reason), `error` (an error
-    event). `stream=False` answers with one JSON body although a stream was asked for.
+    event). `stream=False` answers with one JSON body although a stream was asked for. `calls` are what the
+    model asks for natively, before its text: (name, arguments).
     """
 
     text: str = "I do not know."
@@ -29,6 +30,7 @@ class Reply:
     broken: str = ""
     stream: bool = True
     pause: float = 0.0
+    calls: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -47,9 +49,9 @@ class LLMServer:
         self.script.extend(Reply(reply) if isinstance(reply, str) else reply for reply in replies)
 
     @property
-    def last_prompt(self) -> list[dict[str, str]]:
+    def last_prompt(self) -> list[dict[str, Any]]:
         """The messages of the latest request."""
-        messages: list[dict[str, str]] = self.requests[-1]["messages"]
+        messages: list[dict[str, Any]] = self.requests[-1]["messages"]
         return messages
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
@@ -72,9 +74,16 @@ class LLMServer:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(_event({"role": "assistant", "content": ""}))
+        for index, (name, arguments) in enumerate(reply.calls):
+            function = {"name": name, "arguments": arguments[:5]}
+            await response.write(
+                _event({"tool_calls": [{"index": index, "id": f"call_{index}", "function": function}]})
+            )
+            rest = {"index": index, "function": {"arguments": arguments[5:]}}
+            await response.write(_event({"tool_calls": [rest]}))
         if reply.hang == "first":
             await self.released.wait()
-        pieces = [piece + " " for piece in reply.text.split(" ")]
+        pieces = [piece + " " for piece in reply.text.split(" ") if piece]
         for index, piece in enumerate(pieces):
             if index == len(pieces) // 2 and (reply.hang == "middle" or reply.broken):
                 await self._damage(request, response, reply)
@@ -99,7 +108,7 @@ class LLMServer:
             request.transport.abort()
 
 
-def _event(delta: dict[str, str], finish: str | None = None) -> bytes:
+def _event(delta: dict[str, Any], finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     return f"data: {json.dumps({'id': '1', 'object': 'chat.completion.chunk', 'choices': [choice]})}\n\n".encode()
 

@@ -1,18 +1,19 @@
 """What a model is. One file per kind of provider; `chain.py` tries them in order, `breaker.py` spares the dead ones."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
 class PromptMessage:
-    """One message of a prompt."""
+    """One message of a prompt. `more` holds what tool calls need in OpenAI's form: tool_calls, tool_call_id."""
 
     role: Role
     content: str
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 Prompt = tuple[PromptMessage, ...]
@@ -20,7 +21,10 @@ Prompt = tuple[PromptMessage, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """A whole answer. Times in milliseconds; tokens are None where the endpoint does not count them."""
+    """A whole answer. Times in milliseconds; tokens are None where the endpoint does not count them.
+
+    `tool_calls` are what the model asks for, in OpenAI's form; then there may be no text.
+    """
 
     text: str
     model: str
@@ -28,6 +32,7 @@ class Completion:
     first_token_ms: float
     tokens_in: int | None = None
     tokens_out: int | None = None
+    tool_calls: tuple[dict[str, Any], ...] = ()
 
 
 class ModelFailed(Exception):
@@ -57,12 +62,15 @@ class Model(Protocol):
         """Names model and host in traces and metrics; no secrets."""
         ...
 
-    async def complete(self, prompt: Prompt, *, seconds: float | None = None) -> Completion:
+    async def complete(
+        self, prompt: Prompt, *, seconds: float | None = None, tools: Sequence[Mapping[str, Any]] = ()
+    ) -> Completion:
         """The whole answer.
 
         Args:
             prompt: messages in order.
             seconds: for all of it, retries included; None means the endpoint's own limit.
+            tools: what the model may ask for, in OpenAI's form.
 
         Raises:
             ModelFailed: there is no answer, or only a part of one.

@@ -1,8 +1,9 @@
 """Models in order: the first that answers wins, and the trace says why the others did not."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -54,8 +55,8 @@ class Chain:
         """Whether no model is configured."""
         return not self._links
 
-    async def complete(self, prompt: Prompt) -> Outcome:
-        """Ask one model after the other. Never raises `ModelFailed`."""
+    async def complete(self, prompt: Prompt, tools: Sequence[Mapping[str, Any]] = ()) -> Outcome:
+        """Ask one model after the other, with tools to ask for. Never raises `ModelFailed`."""
         deadline = time.monotonic() + self._budget
         attempts: list[Attempt] = []
         for model, breaker in self._links:
@@ -63,7 +64,7 @@ class Chain:
             if left <= 0:
                 attempts.append(Attempt(model.name, "no_time_left", 0.0))
                 continue
-            completion, attempt = await _attempt(model, breaker, prompt, left)
+            completion, attempt = await _attempt(model, breaker, prompt, left, tools)
             attempts.append(attempt)
             if completion is not None:
                 return Outcome(completion, tuple(attempts))
@@ -75,13 +76,15 @@ class Chain:
             await model.close()
 
 
-async def _attempt(model: Model, breaker: Breaker, prompt: Prompt, seconds: float) -> tuple[Completion | None, Attempt]:
+async def _attempt(
+    model: Model, breaker: Breaker, prompt: Prompt, seconds: float, tools: Sequence[Mapping[str, Any]]
+) -> tuple[Completion | None, Attempt]:
     started = time.perf_counter()
     completion: Completion | None = None
     outcome = "ok"
     try:
         with breaker.call():
-            completion = await model.complete(prompt, seconds=seconds)
+            completion = await model.complete(prompt, seconds=seconds, tools=tools)
     except ModelFailed as failure:
         outcome = failure.reason
         log.warning("model_failed", model=model.name, reason=failure.reason, detail=failure.detail[:300])

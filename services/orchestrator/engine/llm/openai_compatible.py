@@ -7,9 +7,10 @@ makes the request; the events are decoded here, because its own models cost more
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +19,7 @@ import openai
 
 from packages.core.config import LLMEndpoint, LLMSettings
 from packages.rag import openai_api
+from services.orchestrator.acting.tool_calls import ToolCallPieces
 from services.orchestrator.engine.llm import Completion, ModelFailed, Prompt
 
 PATH = "/chat/completions"
@@ -34,6 +36,7 @@ _STATUS_REASONS = {401: "unauthorized", 403: "unauthorized", 408: "timeout", 429
 
 class _Delta(msgspec.Struct):
     content: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -67,6 +70,8 @@ class _Reading:
     finished: bool = False
     ended: bool = False
     rest: bytes = b""
+    calls: ToolCallPieces = field(default_factory=ToolCallPieces)
+    beats: int = 0
 
     def take(self, chunk: bytes, *, is_last: bool) -> list[str]:
         """The pieces of text in the next bytes, which may end anywhere.
@@ -96,7 +101,10 @@ class _Reading:
             self.finished = self.finished or choice.finish_reason is not None or choice.message is not None
             part = choice.delta or choice.message
             piece = (part.content or "") if part else ""
-        if piece and self.first_token is None:
+            calls = part.tool_calls if part else None
+            self.calls.take(calls)
+            self.beats += bool(piece or calls)
+        if self.beats and self.first_token is None:
             self.first_token = time.perf_counter()
         return piece
 
@@ -125,12 +133,15 @@ class OpenAICompatible:
             connections=CONNECTIONS,
         )
 
-    async def complete(self, prompt: Prompt, *, seconds: float | None = None) -> Completion:
+    async def complete(
+        self, prompt: Prompt, *, seconds: float | None = None, tools: Sequence[Mapping[str, Any]] = ()
+    ) -> Completion:
         """The whole answer; see `Model`."""
         reading = _Reading()
         gather = GATHERING * min(self._settings.first_token_timeout, 2.0)
-        text = "".join([piece async for piece in self._pieces(prompt, reading, seconds, gather)]).strip()
-        if not text:
+        text = "".join([piece async for piece in self._pieces(prompt, reading, seconds, gather, tools)]).strip()
+        tool_calls = tuple(reading.calls.whole())
+        if not text and not tool_calls:
             raise ModelFailed("empty")
         ended = time.perf_counter()
         return Completion(
@@ -140,6 +151,7 @@ class OpenAICompatible:
             first_token_ms=((reading.first_token or ended) - reading.started) * 1000,
             tokens_in=reading.usage.prompt_tokens if reading.usage else None,
             tokens_out=reading.usage.completion_tokens if reading.usage else None,
+            tool_calls=tool_calls,
         )
 
     async def stream(self, prompt: Prompt, *, seconds: float | None = None) -> AsyncIterator[str]:
@@ -152,7 +164,12 @@ class OpenAICompatible:
         await self._client.close()
 
     async def _pieces(
-        self, prompt: Prompt, reading: _Reading, seconds: float | None, gather: float = 0.0
+        self,
+        prompt: Prompt,
+        reading: _Reading,
+        seconds: float | None,
+        gather: float = 0.0,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> AsyncGenerator[str]:
         """Text pieces as they come, or from the first on in handfuls gathered for so many seconds.
 
@@ -162,14 +179,16 @@ class OpenAICompatible:
         deadline = self._deadline(seconds)
         limit = min(deadline, clock() + patience)
         async with _heard_until(limit, reading):
-            body = await self._opened(prompt)
+            body = await self._opened(prompt, tools)
         reading.has_events = "json" not in body.content_type
         try:
             while not reading.ended:
                 async with _heard_until(limit, reading):
                     chunk = await body.read(gather if reading.first_token else 0.0)
-                for piece in reading.take(chunk, is_last=body.is_read):
+                beats, pieces = reading.beats, reading.take(chunk, is_last=body.is_read)
+                if reading.beats > beats:
                     limit = min(deadline, clock() + patience)
+                for piece in pieces:
                     yield piece
         finally:
             await body.aclose()
@@ -181,33 +200,35 @@ class OpenAICompatible:
         total = self._settings.total_timeout
         return asyncio.get_running_loop().time() + min(seconds or total, total)
 
-    async def _opened(self, prompt: Prompt) -> openai_api.Body:
+    async def _opened(self, prompt: Prompt, tools: Sequence[Mapping[str, Any]]) -> openai_api.Body:
         """The answer once its headers are there. A quick refusal (429, 503) is tried once more, after a pause."""
         try:
-            return await self._requested(prompt)
+            return await self._requested(prompt, tools)
         except ModelFailed as refusal:
             if refusal.retry_after is None or refusal.retry_after > LONGEST_PAUSE:
                 raise
             pause = refusal.retry_after + random.uniform(0.05, 0.25)  # noqa: S311 - jitter is no secret
         await asyncio.sleep(pause)
-        return await self._requested(prompt)
+        return await self._requested(prompt, tools)
 
-    async def _requested(self, prompt: Prompt) -> openai_api.Body:
+    async def _requested(self, prompt: Prompt, tools: Sequence[Mapping[str, Any]]) -> openai_api.Body:
         started = time.perf_counter()
         try:
-            return await self._send(prompt)
+            return await self._send(prompt, tools)
         except openai.BadRequestError as error:
             if not self._gives_way(str(error)):
                 raise ModelFailed("rejected", str(error), blames_endpoint=False) from error
-            return await self._requested(prompt)
+            return await self._requested(prompt, tools)
         except openai.APIStatusError as error:
             raise _status_failure(error, quick=time.perf_counter() - started < QUICK_SECONDS) from error
         except openai.APIConnectionError as error:  # time-outs too: while connecting there is no other
             raise ModelFailed("unreachable", repr(error.__cause__ or error)) from error
 
-    async def _send(self, prompt: Prompt) -> openai_api.Body:
-        messages = [{"role": item.role, "content": item.content} for item in prompt]
+    async def _send(self, prompt: Prompt, tools: Sequence[Mapping[str, Any]]) -> openai_api.Body:
+        messages = [{"role": item.role, "content": item.content, **item.more} for item in prompt]
         body = {"model": self._model, "messages": messages, "stream": True} | self._options
+        if tools:
+            body["tools"] = list(tools)
         return await openai_api.stream(self._client, PATH, body)
 
     def _gives_way(self, complaint: str) -> bool:
