@@ -1,5 +1,6 @@
 """Hits that say the same: the best of them stays, and knows where else it stands."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,8 +9,9 @@ from packages.rag.lexical import fold
 
 SHINGLE = 4
 """Words in a row that are compared."""
-ALIKE = 0.9
+ALIKE = 0.97
 """Share of the shingles of both that they have in common (Broder, 1997), from which on two texts are the same."""
+_WORD = re.compile(r"\w+")
 NEAR, LENGTHS = 0.03, 0.8
 """Texts whose cosines to the question or whose lengths differ by more cannot be so alike, and are not compared."""
 
@@ -38,5 +40,5 @@ def _same(one: Hit, other: Hit) -> bool:
 
 
 def _shingles(text: str) -> frozenset[tuple[str, ...]]:
-    words = fold(text).split()
+    words = _WORD.findall(fold(text))
     return frozenset(tuple(words[start : start + SHINGLE]) for start in range(max(1, len(words) - SHINGLE + 1)))
