@@ -22,7 +22,7 @@ from packages.rag.sketches import Sketches
 from packages.rag.vector_store import ALL, DEPTH
 from packages.rag.vector_store._transactions import joined
 
-EXACT_LIMIT = 20_000
+EXACT_LIMIT = 5_000
 OVERSAMPLE, LEAST_SAMPLE = 16, 400
 """Nearest sketches whose vectors are compared: so many per chunk wanted, and at least; see `packages.rag.sketches`."""
 SKETCH_BYTES = 64_000_000
