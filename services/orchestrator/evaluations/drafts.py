@@ -1,6 +1,6 @@
 """A draft as the engine sees it: another persona, other settings, another model, other sources."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,9 +37,11 @@ class Metered:
         """The model's own name."""
         return self._model.name
 
-    async def complete(self, prompt: Prompt, *, seconds: float | None = None) -> Completion:
+    async def complete(
+        self, prompt: Prompt, *, seconds: float | None = None, tools: Sequence[Mapping[str, Any]] = ()
+    ) -> Completion:
         """The model's answer; raises as the model does."""
-        completion = await self._model.complete(prompt, seconds=seconds)
+        completion = await self._model.complete(prompt, seconds=seconds, tools=tools)
         counted = usage.get(None)
         if counted is not None:
             counted.tokens_in += completion.tokens_in or 0
