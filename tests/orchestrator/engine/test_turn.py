@@ -56,6 +56,28 @@ async def test_a_question_off_the_topic_is_withheld_and_a_person_offered(
     assert "I don't know" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("reaction", "abstained", "wants_person"),
+    [("withhold", True, False), ("handover", False, True), ("pass", False, False)],
+)
+async def test_brands_decide_what_follows_a_topic_of_theirs(
+    engine: Engine, brand: BrandProfile, reaction: str, abstained: bool, wants_person: bool
+) -> None:
+    rules = {"off_topic": ["delete my account"], "off_topic_reaction": reaction}
+    answer = await engine.answer(replace(brand, settings={"guardrails": rules}), "How do I delete my account?")
+    assert (answer.abstained, answer.trace["wants_person"]) == (abstained, wants_person)
+    assert bool(answer.citations) is (reaction == "pass")
+
+
+async def test_a_reply_that_the_guardrails_stop_does_not_go_out(engine: Engine, brand: BrandProfile) -> None:
+    rules = {"competitors": ["account"], "competitor_reaction": "withhold"}
+    answer = await engine.answer(replace(brand, settings={"guardrails": rules}), "How do I delete my account?")
+    assert answer.abstained
+    assert {"check": "competitors", "verdict": "withhold", "details": ["account"], "where": "reply"} in answer.trace[
+        "guardrails"
+    ]
+
+
 async def test_a_brand_may_ask_for_more_certainty(engine: Engine, brand: BrandProfile) -> None:
     strict = replace(brand, settings={"answer_threshold": 0.999})
     answer = await engine.answer(strict, "Why am I locked out?")

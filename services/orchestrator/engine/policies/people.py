@@ -18,7 +18,8 @@ _NAME = rf"{_UPPER}(?:{_LETTERS}|['’](?!s\b)|-(?={_LETTERS}))+"
 _FULL = rf"{_NAME}(?: {{1,2}}{_UPPER}\.?(?= {{1,2}}{_UPPER}))?(?: {{1,2}}{_NAME}){{0,2}}"
 _ANY_CASE = rf"{_LETTERS}[\w'’-]+(?: {_LETTERS}\.?(?= ))?(?: {_LETTERS}[\w'’-]+){{0,2}}"
 _NO_NAME = re.compile(
-    r"(?:I|Is|It|The|This|That|What|When|Where|Who|Why|How|Can|Could|Do|Does|Did|My|We|You|Your|Our|They|He|She|"
+    r"(?:Mr|Mrs|Ms|Miss|Dr|Prof|I|Is|It|The|This|That|What|When|Where|Who|Why|How|Can|Could|Do|Does|Did|My|We|You|"
+    r"Your|Our|They|He|She|"
     r"There|Here|"
     r"Hello|Hi|Hey|Dear|Thanks|Thank|Please|Bot|User|Agent|Team|All|Everyone|Sir|Madam|Support|Customer|Service|"
     r"Not|No|Yes|"
@@ -54,10 +55,11 @@ _CASED = re.compile(
     r"speak(?:ing)? (?:to|with)|"
     r"talk(?:ed|ing)? (?:to|with)|spoke (?:to|with)|met|[Rr]emember me,|assistant to|signed|[Rr]egards,|"
     r"[Tt]hanks,|[Cc]heers,|not by|"
-    r"(?:my|his|her|our) (?:kid|son|daughter|child|wife|husband|friend|brother|sister|father|mother|dad|mom|mum|"
+    r"(?:[Mm]y|[Hh]is|[Hh]er|[Oo]ur) (?:kid|son|daughter|child|wife|husband|friend|brother|sister|father|mother|"
+    r"dad|mom|mum|"
     r"partner|"
     r"colleague|boss|manager|neighbou?r|cousin|uncle|aunt|fianc[eé]e?|grandmother|grandfather)(?: is| was)?,?))"
-    rf"[ \n]+(?P<name>{_FULL})",
+    rf"[ \n]+(?:(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? )?(?P<name>{_FULL})",
     re.MULTILINE,
 )
 _AFTER = re.compile(

@@ -3,7 +3,7 @@
 import pytest
 
 from services.orchestrator.engine.policies import Verdict
-from services.orchestrator.engine.policies.personal_data import redact
+from services.orchestrator.engine.policies.personal_data import EVERYTHING, Vault, redact
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,24 @@ def test_local_numbers_depend_on_the_country() -> None:
 
 def test_the_trace_names_kinds_and_no_values() -> None:
     assert redact("a@b.example").as_dict() == {"check": "personal_data", "verdict": "fix", "details": ["email"]}
+
+
+class TestVault:
+    def test_the_same_value_has_the_same_mark_everywhere(self) -> None:
+        vault = Vault()
+        first = redact("a@b.example and c@d.example", vault=vault).text
+        second = redact("c@d.example again", vault=vault).text
+        assert (first, second) == ("[email] and [email_2]", "[email_2] again")
+
+    def test_values_come_back(self) -> None:
+        vault = Vault()
+        text = "I am Hi Victor, call +1 415 555 2671 or write to a@b.example"
+        assert vault.restore(redact(text, kinds=EVERYTHING, vault=vault).text) == text
+
+    def test_marks_that_nobody_gave_out_stay(self) -> None:
+        assert Vault().restore("See [1] and [email].") == "See [1] and [email]."
+
+
+def test_kinds_choose_what_goes() -> None:
+    text = "My name is Ruth Montez, a@b.example"
+    assert redact(text, kinds={"person"}).text == "My name is [person], a@b.example"
