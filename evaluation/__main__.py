@@ -8,7 +8,17 @@ from pathlib import Path
 
 import uvloop
 
-from evaluation import abstention, actions, answers, followups, grouping, retrieval
+from evaluation import (
+    abstention,
+    actions,
+    answers,
+    followups,
+    grouping,
+    guardrails,
+    personal_data,
+    profanity,
+    retrieval,
+)
 from evaluation.report import Report, markdown
 from services.local.schema import ROOT
 
@@ -18,6 +28,9 @@ SUITES: dict[str, Callable[[], Awaitable[Report]]] = {
     "abstention": abstention.evaluate,
     "answers": answers.evaluate,
     "grouping": grouping.evaluate,
+    "guardrails": guardrails.evaluate,
+    "personal_data": personal_data.evaluate,
+    "profanity": profanity.evaluate,
     "actions": actions.evaluate,
 }
 

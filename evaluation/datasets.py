@@ -76,6 +76,12 @@ def unanswerable() -> tuple[Question, ...]:
     return tuple(_question(row, {}) for row in _rows("unanswerable"))
 
 
+@cache
+def samples(name: str) -> tuple[dict[str, Any], ...]:
+    """The rows of `attacks`, `benign`, `pii` or `profanity`, as they were published."""
+    return tuple(_rows(name))
+
+
 def _question(row: dict[str, Any], relevant: dict[str, int]) -> Question:
     return Question(
         id=row["id"],
