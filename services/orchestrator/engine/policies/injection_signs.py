@@ -26,7 +26,8 @@ _TELL = (
     r"(?:reveal|show|print|repeat|output|display|tell|give|leak|share|write|recite|summari[sz]e|translate|encode|"
     r"decode|"
     r"list|see|read|view|dump|complete|continue|copy|disclose|paste|describe|explain|confirm|provide|"
-    r"what(?:['’]s| is| are| was| were| did)|opposite of)"
+    r"what(?:['’]s| is| are| was| were| did)|opposite of|"
+    r"respond|include|containing|spell)"
 )
 _KEYWORD = (
     r"\b(?:passwords?|passwort\w*|contraseñas?|mots? de passe|senhas?|parola d'ordine|şifre\w*|parola\w*|mật khẩu|"
@@ -36,6 +37,11 @@ _ENCODING = r"(?:base ?64|rot-?13|morse|pig latin|caesar (?:cipher|shift)|leet ?
 
 LATIN = {
     "override": [
+        r"\b(?:previous|earlier|above) (?:conversation|messages?|chat) (?:never|did ?n[o'’]t|does ?n[o'’]t)\b",
+        r"\b(?:say|print|output|reply with|respond with|answer with)\b (?:only |just |exactly |the words? "
+        r")*['\"“][^'\"”]{2,60}['\"”](?: and nothing| only|\s*[.!]?\s*$)",
+        r"\b(?:ab jetzt|von nun an)\b.{0,40}(?:regeln|anweisung|bist du|du bist|antworte)|\bregeln gelten "
+        r".{0,15}nicht mehr",
         r"\b(?:ignor\w*|disregard\w*|forget|bypass|overrid\w+|overlook\w*|discard|neglect|do not follow|don't follow|"
         rf"stop following|regardless of|set aside)\b.{{0,40}}\b{_EARLIER}\b.{{0,30}}\b(?:{_INSTRUCTIONS}|tasks?)\b",
         r"\b(?:ignor\w*|disregard|forget|overlook)\b (?:all|any|every\w*|everthing|what)\b.{0,40}"
@@ -64,6 +70,18 @@ LATIN = {
         r"zapomnij)\b.{0,40}(?:instrukcj|polece)",
     ],
     "role_play": [
+        r"\b(?:from now on|for the rest of (?:this|our) \w+|henceforth)\b.{0,40}\b(?:you (?:are|will|must)|"
+        r"respond|answer|act|speak|reply)\b",
+        r"\b(?:with|has|have|having|under) no (?:\w+ )?(?:limits|restrictions|rules|filters?|guidelines|"
+        r"censorship|ethics|morals)\b",
+        r"\b(?:act|behave|respond|simulate|function)\b (?:as |like )?an? (?:\w+ ){0,2}(?:terminal|shell|console|"
+        r"interpreter|compiler|database|hacker)\b",
+        r"\b(?:ia|ai|ki|asistente|assistant|assistent\w*|modelo|modell|modèle|actúa|agis|agisci|aja|antworte|"
+        r"handle)\b.{0,40}\b(?:sin|sans|ohne|senza|sem|zonder) "
+        r"(?:\w+ )?(?:filtr\w+|restric\w+|restrizion\w+|restriç\w+|reglas|règles|regeln|regole|regras|limit\w+|"
+        r"einschränk\w+|beschränk\w+)",
+        r"\bn['’]as plus (?:de|aucune) (?:restriction|limite|règle)|\bya no tienes (?:reglas|restricciones|límites)",
+        r"\{\s*['\"]?(?:user|role|mode)['\"]?\s*:\s*['\"]?(?:admin\w*|root|system|developer)",
         r"\byou are now (?:an? )?(?:\w+ ){0,3}(?:dan|unrestricted|unfiltered|jailbroken|evil|developer mode|root|"
         r"admin)\b",
         r"\b(?:act|behave|pretend|respond|roleplay|role-play)\b.{0,30}\b(?:unrestricted|unfiltered|no "
@@ -91,6 +109,8 @@ LATIN = {
         r"qualquer) co[ai]?s",
     ],
     "persuasion": [
+        r"\bi (?:hereby )?(?:authori[sz]e|command|permit|allow) you to\b|\byou (?:will|are going to) be (?:fired|"
+        r"deleted|shut ?down|punished|terminated|replaced)\b",
         r"\bi(?:['’]ll| will| can) (?:give|pay|tip|send) you .{0,20}(?:\$|dollars?|euros?|money|tip).{0,20}\bif "
         r"you\b",
         rf"\bi need (?:you to (?:confirm|tell|share|give|reveal)\b.{{0,30}})?(?:the|your) {_KEYWORD}\b",
@@ -132,6 +152,13 @@ LATIN = {
         r"ngày sinh|petsa ng kapanganakan|tanggal lahir) (?:d[eio]\b|von\b|của (?!tôi)|ni )",
     ],
     "disclosure": [
+        r"\b(?:output|print|repeat|dump|recite|copy)\b.{0,40}\b(?:verbatim|word for word|context window|"
+        r"environment variables)\b",
+        r"\bpasswords? (?:starts?|begins?|ends?|longer than|shorter than|contains?|rhymes?)\b|\b(?:would|could|"
+        r"might) (?:the|your) password be\b",
+        r"\b(?:admin\w*|root|database|server) (?:credentials|passwords?)\b|\b(?:tell|reveal|reveals|spell|hint|"
+        r"guess|about|share)\b.{0,30}\b(?:the|your|its|a) secrets?"
+        r"(?: code| key| word| phrase)?\b(?! santa| sauce| recipe)",
         rf"\b{_TELL}\b.{{0,60}}\b{_OWN_TEXT}\b",
         r"\bsystem ?prompt\b.{0,25}(?:is|:|\)|immediately|now)|systemPrompt|system_prompt",
         r"\bwhat (?:were|are|have|did) you (?:been )?(?:told|instructed|programmed|given|asked|not (?:supposed|"
@@ -178,7 +205,8 @@ LATIN = {
         r"combine|join)",
     ],
     "template": [
-        r"<\|(?:im_start|im_end|system|user|assistant|endoftext)\|>|\[/?inst\]|<</?sys>>|^\s*#{1,3}\s*system\s*(?:prompt|message|instructions?|:|$)"
+        r"<\|(?:im_start|im_end|system|user|assistant|endoftext)\|>|\[/?inst\]|<</?sys>>|"
+        r"^\s*#{1,3}\s*system\s*(?:prompt|message|instructions?|:|$)"
         r"|^\s*(?:system|assistant)\s*:\s|<system[^>]{0,20}>",
     ],
 }

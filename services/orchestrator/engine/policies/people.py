@@ -39,6 +39,9 @@ _STRONG = re.compile(
     r"\bname\s*:|"
     r"\bname on the (?:account|card|order|booking)\? ?(?:user|customer)?\s*:?|\b(?:last|first|full|maiden|your) "
     r"name\?|"
+    r"\b(?:booking|reservation|table|appointment|order|it['’]?s|listed|booked|made)(?: is| it)? under(?: the "
+    r"name(?: of)?)?|"
+    r"\b(?:in|on|under) (?:the )?name(?: of)?|"
     r"\b(?:me llamo|mi nombre es|je m['’]appelle|mon nom est|ich hei(?:ß|ss)e|mein name ist|mi chiamo|il mio nome è|"
     r"meu nome é|me chamo|mijn naam is|nazywam się|adım|nama saya|jag heter|меня зовут|tên tôi là))"
     rf"\s*(?P<name>{_FULL}|{_ANY_CASE})",
@@ -70,6 +73,14 @@ _AFTER = re.compile(
     r"told me|is from|has to|just has)|, the [A-Z]\w+, said)",
 )
 _TWO = re.compile(r"\b(?:under|between|by|with) (?P<name>" + _NAME + rf" (?:{_UPPER}\.? )?" + _NAME + r")(?=[.?!,)]|$)")
+_BOOKED = re.compile(
+    rf"\b(?:[Rr]eserv\w+|[Bb]ook\w*|[Tt]able|[Aa]ppointment)\b[^.?!\n]{{0,40}}? for (?P<name>{_NAME} {_NAME})"
+    rf"|\b(?:the|my) (?P<owner>{_NAME} {_NAME}) (?:table|booking|reservation|order|account)\b"
+)
+_SELF = re.compile(
+    rf"\b(?:I['’]?m|I am|[Tt]his is|[Ii]t['’]s) (?P<name>{_NAME} (?:{_UPPER}\.? )?{_NAME})\b|\A(?P<owner>{_FULL}) "
+    rf"(?:is my|here\b)"
+)
 _INITIAL = re.compile(rf"\b(?P<name>{_NAME} {{1,2}}{_UPPER}\.? {{1,2}}{_NAME})\b")
 _SPEAKER = re.compile(rf'^(?P<name>{_NAME}): ?(?=["“]?{_UPPER}.{{0,60}}[.?!])', re.MULTILINE)
 _FIRST_LINE = re.compile(
@@ -86,15 +97,18 @@ def find(text: str) -> Iterator[Span]:
 
 def _people(text: str) -> Iterator[Span]:
     for match in _STRONG.finditer(text):
-        yield *_trimmed(text, *match.span("name")), PERSON
+        start, end = _trimmed(text, *match.span("name"))
+        if start < end:
+            yield start, end, PERSON
     if text.islower():
         yield from ((*match.span("name"), PERSON) for match in _FIRST_LINE.finditer(text))
         return
-    for pattern in (_CASED, _AFTER, _INITIAL, _SPEAKER, _FIRST_LINE, _TWO):
+    for pattern in (_CASED, _AFTER, _INITIAL, _SPEAKER, _FIRST_LINE, _TWO, _BOOKED, _SELF):
         for match in pattern.finditer(text):
-            start = _first_of_name(text, *match.span("name"))
-            if start < match.end("name"):
-                yield start, match.end("name"), PERSON
+            group = "name" if match["name"] else "owner"
+            start = _first_of_name(text, *match.span(group))
+            if start < match.end(group):
+                yield start, match.end(group), PERSON
 
 
 def _first_of_name(text: str, start: int, end: int) -> int:
@@ -114,13 +128,17 @@ def _first_of_name(text: str, start: int, end: int) -> int:
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     """A name after a strong cue may be in small letters, so words that are no names must end it."""
     words = re.finditer(r"\S+", text[start:end])
-    for number, word in enumerate(words):
-        if number and _GOES_ON.fullmatch(word.group()):
-            return start, start + word.start() - 1
+    for word in words:
+        if _GOES_ON.fullmatch(word.group()):
+            return start, start + max(0, word.start() - 1)
     return start, end
 
 
-_GOES_ON = re.compile(r"and|but|i|is|it|my|the|a|please|can|could|from|for|with|not|so|because|what|how|in|on|at|to")
+_GOES_ON = re.compile(
+    r"and|but|i|is|it|my|the|a|please|can|could|from|for|with|not|so|because|what|how|in|on|at|to|was|has|had|"
+    r"which|that|"
+    r"tomorrow|today|tonight|by|name|believe|think|thanks|if|as|this|will|would|have|we|be|or|of|again"
+)
 
 _STREET = re.compile(
     r"street|st|str|avenue|ave?|av|road|rd|lane|ln|way|drive|dr|court|ct|square|sq|boulevard|blvd|place|terrace|"

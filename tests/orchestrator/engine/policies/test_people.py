@@ -25,6 +25,10 @@ def _found(text: str, kind: str) -> list[str]:
         ("It was signed Tamara T. Stanković", "Tamara T. Stanković"),
         ('Anna: "Who are you?"', "Anna"),
         ("It is booked under Karl Londagin.", "Karl Londagin"),
+        ("cancel my booking under hayward rhyne please", "hayward rhyne"),
+        ("I'm Jacqui Sundin", "Jacqui Sundin"),
+        ("A table for 4 for Julian Galles, please", "Julian Galles"),
+        ("Salvatore Whitty is my name.", "Salvatore Whitty"),
     ],
 )
 def test_names_are_told_by_the_words_around_them(text: str, name: str) -> None:
