@@ -84,7 +84,7 @@ class TestDemo:
         second = await what_the_demo_has(ports["ORCHESTRATOR"], kept["DEMO_PASSWORD"])
         assert await stopped(task) == 0
 
-        assert first == second == {"brands": 1, "channels": 2, "knowledge": 10, "users": 2}
+        assert first == second == {"brands": 1, "channels": 5, "knowledge": 10, "users": 2}
         assert kept["DEMO_PASSWORD"] in printed
         assert "schema" in printed
         assert "schema" not in again
