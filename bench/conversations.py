@@ -116,6 +116,8 @@ class GraphAPI:
         """POST /{version}/{phone number id}/messages."""
         arrived = time.perf_counter()
         body = json.loads(await request.read())
+        if body.get("status") == "read":  # a read mark, or typing: shown, and no answer
+            return web.json_response({"success": True})
         place = (request.match_info["number"], str(body.get("to", "")).lstrip("+"))
         future = self.waiting.get(place)
         if future is None or future.done():

@@ -35,7 +35,7 @@ SECONDS = Histogram(
 ACTIVE = Gauge("parley_turns_active", "Turns being worked on in this process")
 POLL_SECONDS = 0.5
 SHARE_OF_ONE_TENANT = 0.75
-TYPING_AFTER_SECONDS = 0.5
+TYPING_AFTER_SECONDS = 2.0
 
 
 class Turns:
