@@ -277,7 +277,7 @@ class Dispatch:
 
     async def _found(self, journey: _Journey, part: Part) -> SendResult | None:
         found = await journey.channel.find(part, journey.account, self._http)
-        if found is not None and found.outcome == "sent":
+        if found is not None and found.outcome == "sent" and not await self._is_anothers(journey, found.external_id):
             FOUND.inc()
             return found
         if found is not None and found.outcome == "in_doubt":
@@ -286,6 +286,14 @@ class Dispatch:
         item = journey.item
         log.warning("send_repeated_in_doubt", message_id=item.response.message_id, attempt=item.attempts)
         return None
+
+    async def _is_anothers(self, journey: _Journey, external_id: str | None) -> bool:
+        """Whether what was found is an earlier message with the same words; taken for this one, this one were lost."""
+        if external_id is None:
+            return False
+        message_id, account_id = UUID(journey.item.response.message_id), UUID(journey.account.id)
+        async with self._database.single_across_tenants() as connection:
+            return await deliveries.is_anothers(connection, message_id, account_id, external_id)
 
     async def _settled(self, journey: _Journey, result: SendResult) -> Settlement:
         item, account = journey.item, journey.account

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
+from sqlalchemy import text
 
 from packages.core.db.session import Database
 from packages.core.domain.channels import Rate
@@ -189,6 +190,20 @@ class TestDoubt:
             await office.until(message_id, "sent")
         assert office.platform.texts == ["Once is enough"]
         assert office.platform.unanswered_questions == 0
+
+    async def test_an_earlier_message_with_the_same_words_is_not_taken_for_this_one(self, office: Office) -> None:
+        desk = await office.desk()
+        async with office.sending():
+            earlier = await desk.say("hello")
+            await office.until(earlier, "sent")
+            async with office.database.across_tenants() as session:
+                await session.execute(text(f"UPDATE delivery SET external_id = 'x.found' WHERE id = '{earlier}'"))
+            office.platform.findable = True
+            office.platform.script.append("hang")
+            message_id = await desk.say("hello")
+            row = await office.until(message_id, "sent")
+        assert row["external_id"] != "x.found"
+        assert office.platform.texts == ["hello"] * 3
 
     @pytest.mark.parametrize(("findable", "sends"), [(True, 1), (False, 2)])
     async def test_the_platform_is_asked_before_a_repeat(self, office: Office, findable: bool, sends: int) -> None:

@@ -380,6 +380,20 @@ async def move(on: Transaction, conversation_id: UUID, recipient: str) -> None:
     await _MOVE.fetch(on, id=conversation_id, recipient=recipient)
 
 
+_IS_ANOTHERS = Statement("""
+SELECT EXISTS (SELECT 1 FROM delivery WHERE channel_config_id = :account AND external_id = :external_id
+               AND id <> :message_id)
+    OR EXISTS (SELECT 1 FROM delivery_part WHERE channel_config_id = :account AND external_id = :external_id
+               AND delivery_id <> :message_id) AS taken
+""")
+
+
+async def is_anothers(on: Transaction, message_id: UUID, account: UUID, external_id: str) -> bool:
+    """Whether the platform's id is known as that of another message: two messages may say the same."""
+    rows = await _IS_ANOTHERS.fetch(on, message_id=message_id, account=account, external_id=external_id)
+    return bool(rows[0].taken)
+
+
 _RELEASE_HELD = Statement("""
 WITH released AS (
     UPDATE delivery SET state = 'retry', attempts = 0, next_attempt_at = now(), error = NULL,
